@@ -1,0 +1,5 @@
+//! waxseal, a gate for outbound mail.
+
+pub mod name;
+pub mod smtp;
+pub mod time;
