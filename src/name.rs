@@ -156,6 +156,34 @@ impl Destination {
     }
 }
 
+/// What is dialled on the way to a destination: a named host, or the address of a literal.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum MailHost {
+    /// A host with a name: of an MX record, of the domain itself (implicit MX), or of a rule's route.
+    Named(Host),
+    /// An address without a name.
+    Address(IpAddr),
+}
+
+impl MailHost {
+    /// The host's name, if it has one.
+    pub fn name(&self) -> Option<&Host> {
+        match self {
+            Self::Named(host) => Some(host),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for MailHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(host) => host.fmt(f),
+            Self::Address(address) => Destination::Literal(*address).fmt(f),
+        }
+    }
+}
+
 impl FromStr for Destination {
     type Err = NameError;
 

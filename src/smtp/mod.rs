@@ -1,1 +1,2 @@
 //! SMTP and LMTP.
+pub mod reply;

@@ -1,0 +1,176 @@
+//! From a destination to its facts: the MX hosts and their addresses.
+//!
+//! RFC 5321 §5.1: the MX records, the lowest preference first; without any, the domain itself; a
+//! record that points at the root says that the domain takes no mail (RFC 7505). The addresses of all
+//! hosts are looked up at the same time, each in both families, and the failure of one host or one
+//! family is noted where it belongs and nowhere else: one broken MX does not hold up the others.
+//!
+//! This room promises facts, never a decision. It keeps nothing: hickory caches the answers by TTL.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use crate::dns::{Answer, Exchange, Family, LookupError, Mx, Resolver};
+use crate::name::{Destination, Domain, Host, MailHost};
+use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
+
+/// MX records of one domain that are looked at; a zone may hold thousands.
+const MAX_MX: usize = 50;
+
+/// Which address families are used, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressOrder {
+    /// IPv6 first.
+    Ipv6First,
+    /// IPv4 first.
+    Ipv4First,
+    /// Only IPv6.
+    Ipv6Only,
+    /// Only IPv4.
+    Ipv4Only,
+}
+
+impl AddressOrder {
+    fn families(self) -> &'static [Family] {
+        match self {
+            Self::Ipv6First => &[Family::Ipv6, Family::Ipv4],
+            Self::Ipv4First => &[Family::Ipv4, Family::Ipv6],
+            Self::Ipv6Only => &[Family::Ipv6],
+            Self::Ipv4Only => &[Family::Ipv4],
+        }
+    }
+}
+
+/// Gathers facts.
+#[derive(Clone)]
+pub struct Discover {
+    resolver: Arc<dyn Resolver>,
+    order: AddressOrder,
+}
+
+impl Discover {
+    /// A discoverer that asks `resolver`.
+    pub fn new(resolver: Arc<dyn Resolver>, order: AddressOrder) -> Self {
+        Self { resolver, order }
+    }
+
+    /// The facts of a recipient's domain or literal.
+    pub async fn destination(&self, destination: &Destination) -> Facts {
+        let hosts = match destination {
+            Destination::Domain(domain) => self.mx_hosts(domain).await,
+            Destination::Literal(address) => literal(*address),
+        };
+        facts(destination, hosts)
+    }
+
+    /// The facts of a rule's route: a host without MX.
+    pub async fn route(&self, host: &Destination) -> Facts {
+        let hosts = match host {
+            Destination::Domain(name) => {
+                Hosts::Known(vec![self.host(Host::from(name.clone()), 0).await])
+            }
+            Destination::Literal(address) => literal(*address),
+        };
+        facts(host, hosts)
+    }
+
+    async fn mx_hosts(&self, domain: &Domain) -> Hosts {
+        let records = match self.resolver.mx(domain).await {
+            Err(error) => return Hosts::LookupFailed(error),
+            Ok(Answer::NxDomain) => return Hosts::NoSuchDomain,
+            // RFC 5321 §5.1: no MX record makes the domain its own host.
+            Ok(Answer::NoData) => vec![(0, Host::from(domain.clone()))],
+            Ok(Answer::Records(records)) => match usable(records) {
+                Ok(hosts) => hosts,
+                Err(hosts) => return hosts,
+            },
+        };
+        let hosts = records
+            .into_iter()
+            .map(|(preference, host)| self.host(host, preference));
+        Hosts::Known(join_all(hosts).await)
+    }
+
+    async fn host(&self, host: Host, preference: u16) -> HostFacts {
+        let families = self.order.families();
+        let answers = join_all(
+            families
+                .iter()
+                .map(|family| self.resolver.addresses(&host, *family)),
+        )
+        .await;
+        HostFacts {
+            host: MailHost::Named(host),
+            preference,
+            addresses: addresses(answers),
+            dane: Dane::Absent(NoDane::NotLookedUp),
+        }
+    }
+}
+
+fn facts(next_hop: &Destination, hosts: Hosts) -> Facts {
+    Facts {
+        next_hop: next_hop.clone(),
+        hosts,
+        mta_sts: MtaSts::Absent(NoMtaSts::NotLookedUp),
+    }
+}
+
+fn literal(address: IpAddr) -> Hosts {
+    Hosts::Known(vec![HostFacts {
+        host: MailHost::Address(address),
+        preference: 0,
+        addresses: Addresses::Known(vec![address]),
+        dane: Dane::Absent(NoDane::NotLookedUp),
+    }])
+}
+
+/// Sorts the records and takes the hosts out of them, or says why there are none.
+fn usable(mut records: Vec<Mx>) -> Result<Vec<(u16, Host)>, Hosts> {
+    // RFC 7505 §3: a null MX stands alone; beside others it is a mistake and passed over.
+    if let [
+        Mx {
+            exchange: Exchange::Null,
+            ..
+        },
+    ] = records[..]
+    {
+        return Err(Hosts::NullMx);
+    }
+    records.sort_by_key(|mx| mx.preference);
+    let mut hosts: Vec<(u16, Host)> = Vec::new();
+    for mx in records {
+        if let Exchange::Host(host) = mx.exchange
+            && !hosts.iter().any(|(_, known)| *known == host)
+        {
+            hosts.push((mx.preference, host));
+        }
+    }
+    hosts.truncate(MAX_MX);
+    if hosts.is_empty() {
+        Err(Hosts::NoneUsable)
+    } else {
+        Ok(hosts)
+    }
+}
+
+/// Joins the families. Addresses of one family are good even if the other failed; without any
+/// address a failure counts more than an absence.
+fn addresses(answers: Vec<Result<Answer<IpAddr>, LookupError>>) -> Addresses {
+    let mut known = Vec::new();
+    let mut failure = None;
+    for answer in answers {
+        match answer {
+            Ok(Answer::Records(records)) => known.extend(records),
+            Ok(Answer::NoData | Answer::NxDomain) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    match (known.is_empty(), failure) {
+        (false, _) => Addresses::Known(known),
+        (true, Some(error)) => Addresses::LookupFailed(error),
+        (true, None) => Addresses::None,
+    }
+}

@@ -1,0 +1,177 @@
+//! TCP connections to MX hosts, and the addresses that are never dialled.
+//!
+//! Whoever owns a domain chooses the addresses of its MX. Without a guard a recipient domain could
+//! make waxseal talk to the operator's own network, to a cloud's metadata service, or to itself. So an
+//! address that is not public is refused unless the operator listed it, and waxseal's own listeners
+//! always.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::policy::failure::Fault;
+
+/// What the IANA special-purpose registries (RFC 6890) and the multicast ranges set apart. Ranges that
+/// embed an IPv4 address (mapped, NAT64, 6to4, Teredo) are here as a whole.
+const SPECIAL: [&str; 33] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "::/96",
+    "::ffff:0:0/96",
+    "::ffff:0:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/32",
+    "2001:2::/48",
+    "2001:db8::/32",
+    "2001:10::/28",
+    "2002::/16",
+    "3fff::/20",
+    "5f00::/16",
+    "fc00::/7",
+    "fe80::/9",
+    "ff00::/8",
+];
+
+static SPECIAL_NETWORKS: LazyLock<Vec<IpNet>> =
+    LazyLock::new(|| SPECIAL.iter().filter_map(|net| net.parse().ok()).collect());
+
+/// Dials MX hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Dialer {
+    /// Networks that may be dialled although they are not public.
+    pub allow_networks: Vec<IpNet>,
+    /// waxseal's own listeners, never dialled.
+    pub own_listeners: Vec<SocketAddr>,
+}
+
+impl Dialer {
+    /// Nothing, or the reason why this address is never dialled.
+    pub fn check(&self, target: SocketAddr) -> Result<(), Fault> {
+        let own = |listener: &SocketAddr| {
+            listener.port() == target.port()
+                && (listener.ip() == target.ip()
+                    || (listener.ip().is_unspecified() && target.ip().is_loopback()))
+        };
+        if self.own_listeners.iter().any(own) {
+            return Err(Fault::OwnListener);
+        }
+        let listed = self
+            .allow_networks
+            .iter()
+            .any(|net| net.contains(&target.ip()));
+        if listed || is_public(target.ip()) {
+            Ok(())
+        } else {
+            Err(Fault::ForbiddenAddress)
+        }
+    }
+
+    /// Connects, or says why not.
+    pub async fn connect(&self, target: SocketAddr, within: Duration) -> Result<TcpStream, Fault> {
+        self.check(target)?;
+        let stream = match timeout(within, TcpStream::connect(target)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Fault::Unreachable(in_words(&error))),
+            Err(_) => return Err(Fault::Unreachable("connection timed out".to_owned())),
+        };
+        // A command must not wait for the acknowledgement of the one before (Nagle's algorithm).
+        stream
+            .set_nodelay(true)
+            .map_err(|error| Fault::Unreachable(in_words(&error)))?;
+        Ok(stream)
+    }
+}
+
+/// The kind of the error, without the operating system's number.
+fn in_words(error: &io::Error) -> String {
+    error.kind().to_string()
+}
+
+/// True for addresses that the whole internet can reach.
+pub fn is_public(address: IpAddr) -> bool {
+    !SPECIAL_NETWORKS.iter().any(|net| net.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_special_network_parses() {
+        assert_eq!(SPECIAL_NETWORKS.len(), SPECIAL.len());
+    }
+
+    #[test]
+    fn only_public_addresses_are_dialled() {
+        for public in [
+            "8.8.8.8",
+            "100.128.0.1",
+            "172.32.0.1",
+            "2001:4860:4860::8888",
+            "2606:4700::1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for special in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.31.255.255",
+            "192.168.1.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(special.parse().unwrap()), "{special}");
+        }
+    }
+
+    #[test]
+    fn an_own_listener_is_never_dialled_even_where_its_network_is_listed() {
+        let dialer = Dialer {
+            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            own_listeners: vec![
+                "127.0.0.1:10025".parse().unwrap(),
+                "0.0.0.0:10024".parse().unwrap(),
+            ],
+        };
+        let check = |target: &str| dialer.check(target.parse().unwrap());
+        assert_eq!(check("127.0.0.1:10025"), Err(Fault::OwnListener));
+        assert_eq!(check("127.0.0.9:10024"), Err(Fault::OwnListener));
+        assert_eq!(check("127.0.0.1:25"), Ok(()));
+        assert_eq!(check("10.0.0.1:25"), Err(Fault::ForbiddenAddress));
+    }
+}

@@ -1,0 +1,4 @@
+//! Sockets: DNS, TCP and TLS. The only floor that knows hickory, tokio's net and rustls connections.
+
+pub mod dial;
+pub mod resolver;

@@ -1,0 +1,231 @@
+//! The judge: does what the handshake showed satisfy the requirement?
+//!
+//! The TLS library has verified the handshake signature, so whoever answered owns the key of the first
+//! certificate. Whether that certificate is the right one is judged here and nowhere else, afterwards
+//! and each time anew, so that a resumed or pooled connection is held against the requirement of the
+//! message at hand.
+
+use std::net::IpAddr;
+
+use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::name::MailHost;
+use crate::policy::failure::{CertificateFault, Failure, Fault};
+use crate::policy::handshake::{Channel, Fingerprint, Handshake, WhyPlaintext};
+use crate::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
+use crate::time::UnixTime;
+
+/// Proof that a channel may carry a message under one requirement. Only [`authorize`] makes it, it
+/// cannot be copied, and `proxy` sends no MAIL FROM without it.
+#[derive(Debug)]
+pub struct Authorized {
+    authentication: Authentication,
+    would_block: Option<Failure>,
+}
+
+impl Authorized {
+    /// How the server's identity was proven.
+    pub fn authentication(&self) -> Authentication {
+        self.authentication
+    }
+
+    /// What would have blocked the message, had its rule not been in `observe` mode.
+    pub fn would_block(&self) -> Option<&Failure> {
+        self.would_block.as_ref()
+    }
+}
+
+/// How a server's identity was proven. The `authentication` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Authentication {
+    /// A trusted chain and a matching name.
+    Pkix,
+    /// A fingerprint of the operator's.
+    Fingerprint,
+    /// Not at all.
+    None,
+}
+
+impl Authentication {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 3] = [Self::Pkix, Self::Fingerprint, Self::None];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pkix => "pkix",
+            Self::Fingerprint => "fingerprint",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Who is at the other end, for the words of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The host.
+    pub host: MailHost,
+    /// The address that was dialled.
+    pub address: IpAddr,
+}
+
+impl Peer {
+    /// A failure of this peer.
+    pub fn failure(&self, fault: Fault) -> Failure {
+        Failure::Attempt {
+            host: self.host.clone(),
+            address: self.address,
+            fault,
+        }
+    }
+}
+
+/// Holds `channel` against `requirement`.
+pub fn authorize(
+    requirement: &Requirement,
+    channel: Channel<'_>,
+    peer: &Peer,
+    now: UnixTime,
+) -> Result<Authorized, Failure> {
+    match judge(requirement, channel, peer, now) {
+        Ok(authentication) => Ok(Authorized {
+            authentication,
+            would_block: None,
+        }),
+        Err(failure) => match requirement.mode {
+            Mode::Enforce => Err(failure),
+            Mode::Observe => Ok(Authorized {
+                authentication: Authentication::None,
+                would_block: Some(failure),
+            }),
+        },
+    }
+}
+
+fn judge(
+    requirement: &Requirement,
+    channel: Channel<'_>,
+    peer: &Peer,
+    now: UnixTime,
+) -> Result<Authentication, Failure> {
+    let fail = |fault| Err(peer.failure(fault));
+    let handshake = match (&requirement.demand, channel) {
+        (Demand::Plaintext | Demand::Opportunistic, _) => return Ok(Authentication::None),
+        (Demand::Unsatisfiable(failure), _) => return Err(failure.clone()),
+        (_, Channel::Plaintext(why)) => return fail(missing_tls(why)),
+        (_, Channel::Tls(handshake)) => handshake,
+    };
+    if handshake.version < requirement.min_version {
+        return fail(Fault::TlsTooOld {
+            agreed: handshake.version,
+            least: requirement.min_version,
+        });
+    }
+    let verdict = match &requirement.demand {
+        Demand::Pkix { references, roots } => {
+            pkix(handshake, references, roots, now).map(|()| Authentication::Pkix)
+        }
+        Demand::Fingerprint(prints) => {
+            fingerprint(handshake, prints).map(|()| Authentication::Fingerprint)
+        }
+        _ => Ok(Authentication::None),
+    };
+    verdict.or_else(|fault| fail(Fault::Certificate(fault)))
+}
+
+fn missing_tls(why: WhyPlaintext) -> Fault {
+    match why {
+        WhyPlaintext::NotOffered => Fault::StarttlsNotSupported,
+        WhyPlaintext::Refused(code) => Fault::StarttlsRefused(code),
+        WhyPlaintext::HandshakeFailed => {
+            Fault::Handshake("it failed on an earlier connection".to_owned())
+        }
+    }
+}
+
+/// RFC 5280 §6 for the chain, RFC 6125 §6 for the name.
+fn pkix(
+    handshake: &Handshake,
+    references: &[Reference],
+    roots: &Roots,
+    now: UnixTime,
+) -> Result<(), CertificateFault> {
+    let (leaf, intermediates) = split(&handshake.chain)?;
+    let certificate = EndEntityCert::try_from(leaf)
+        .map_err(|error| CertificateFault::Invalid(error.to_string()))?;
+    certificate
+        .verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &roots.anchors,
+            intermediates,
+            rustls::pki_types::UnixTime::since_unix_epoch(now.since_epoch()),
+            KeyUsage::server_auth(),
+            None,
+            None,
+        )
+        .map_err(|error| chain_fault(&error))?;
+    if references
+        .iter()
+        .any(|reference| names(&certificate, reference))
+    {
+        Ok(())
+    } else {
+        let wanted: Vec<String> = references.iter().map(Reference::to_string).collect();
+        Err(CertificateFault::HostMismatch {
+            wanted: wanted.join(" or "),
+        })
+    }
+}
+
+fn split<'c>(
+    chain: &'c [CertificateDer<'static>],
+) -> Result<(&'c CertificateDer<'static>, &'c [CertificateDer<'static>]), CertificateFault> {
+    chain
+        .split_first()
+        .ok_or_else(|| CertificateFault::Invalid("the server sent no certificate".to_owned()))
+}
+
+fn chain_fault(error: &webpki::Error) -> CertificateFault {
+    match error {
+        webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => {
+            CertificateFault::Expired
+        }
+        webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity => {
+            CertificateFault::NotTrusted(error.to_string())
+        }
+        _ => CertificateFault::Invalid(error.to_string()),
+    }
+}
+
+fn names(certificate: &EndEntityCert<'_>, reference: &Reference) -> bool {
+    let valid_for =
+        |name: &ServerName<'_>| certificate.verify_is_valid_for_subject_name(name).is_ok();
+    match reference {
+        Reference::Name(host) => {
+            DnsName::try_from(host.as_str()).is_ok_and(|name| valid_for(&ServerName::DnsName(name)))
+        }
+        Reference::Address(address) => valid_for(&ServerName::IpAddress((*address).into())),
+        // Postfix's `.suffix`: any name below it, a wildcard's name included.
+        Reference::Below(parent) => certificate
+            .valid_dns_names()
+            .any(|name| is_below(&name.to_ascii_lowercase(), parent.as_str())),
+    }
+}
+
+fn is_below(name: &str, parent: &str) -> bool {
+    name.strip_suffix(parent)
+        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+}
+
+fn fingerprint(handshake: &Handshake, wanted: &[Fingerprint]) -> Result<(), CertificateFault> {
+    let (leaf, _) = split(&handshake.chain)?;
+    let matches = |print: Fingerprint| wanted.contains(&print);
+    if matches(Fingerprint::of_certificate(leaf))
+        || Fingerprint::of_public_key(leaf).is_some_and(matches)
+    {
+        Ok(())
+    } else {
+        Err(CertificateFault::FingerprintMismatch)
+    }
+}

@@ -1,0 +1,406 @@
+//! Everything that can keep a message from leaving, and the one table that turns it into a reply.
+//!
+//! A reply names the host, the address and what was missing, in words that an administrator can act
+//! on. A 4xx keeps the message in the MTA's queue; only what no later try could change is a 5xx.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::dns::LookupError;
+use crate::name::{Destination, MailHost};
+use crate::policy::handshake::TlsVersion;
+use crate::smtp::reply::Reply;
+
+/// Why a message, or one attempt to send it, did not go through. waxseal's own reasons only: what an
+/// MX replied passes through as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// A look-up failed; nothing is known about the name.
+    Dns {
+        /// What was looked up, such as `MX of example.com`.
+        question: String,
+        /// How it failed.
+        error: LookupError,
+    },
+    /// The recipient's domain does not exist.
+    NoSuchDomain(Destination),
+    /// The recipient's domain takes no mail (RFC 7505).
+    NullMx(Destination),
+    /// No MX record names a host that could exist.
+    NoUsableMx(Destination),
+    /// The host has no address.
+    NoAddress(MailHost),
+    /// Something went wrong with one host at one address.
+    Attempt {
+        /// The host.
+        host: MailHost,
+        /// The address that was dialled, or would have been.
+        address: IpAddr,
+        /// What went wrong.
+        fault: Fault,
+    },
+    /// The rule asks for DANE and the host has no usable DANE records.
+    DaneRequired(MailHost),
+    /// No MX was ready within the time that the MTA is made to wait.
+    NotReadyInTime(Destination),
+}
+
+/// What went wrong with one host at one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The address is private, loopback or otherwise special, and not listed in `allow_networks`.
+    ForbiddenAddress,
+    /// The address and port are one of waxseal's own listeners.
+    OwnListener,
+    /// The TCP connection was not made.
+    Unreachable(String),
+    /// The MX did not reply in time.
+    TimedOut(Phase),
+    /// The MX closed or reset the connection.
+    ConnectionLost(Phase),
+    /// What came is not SMTP.
+    Protocol(Phase, String),
+    /// The MX turned the connection away, by its code.
+    TurnedAway(Phase, u16),
+    /// TLS is demanded and STARTTLS is not offered.
+    StarttlsNotSupported,
+    /// TLS is demanded, STARTTLS was offered, and the command was refused with this code.
+    StarttlsRefused(u16),
+    /// Bytes came behind the 220 to STARTTLS: somebody injects plaintext (CVE-2011-0411).
+    StarttlsInjection,
+    /// The TLS handshake failed.
+    Handshake(String),
+    /// The MX speaks an older TLS than the rule asks for.
+    TlsTooOld {
+        /// What was agreed on.
+        agreed: TlsVersion,
+        /// What is asked for.
+        least: TlsVersion,
+    },
+    /// The certificate is not what the policy asks for.
+    Certificate(CertificateFault),
+}
+
+/// Where in a conversation something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Waiting for the 220.
+    Greeting,
+    /// EHLO or HELO.
+    Ehlo,
+    /// STARTTLS.
+    Starttls,
+    /// MAIL FROM.
+    Mail,
+    /// RCPT TO.
+    Rcpt,
+    /// DATA or BDAT, before the content.
+    Data,
+    /// Sending the content.
+    Content,
+    /// Waiting for the reply to the end of the content.
+    EndOfData,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "the greeting",
+            Self::Ehlo => "EHLO",
+            Self::Starttls => "STARTTLS",
+            Self::Mail => "MAIL FROM",
+            Self::Rcpt => "RCPT TO",
+            Self::Data => "DATA",
+            Self::Content => "the message content",
+            Self::EndOfData => "the end of data",
+        })
+    }
+}
+
+/// What is wrong with a certificate, by the result types of RFC 8460 §4.3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// No name in it matches.
+    HostMismatch {
+        /// What was looked for, for people.
+        wanted: String,
+    },
+    /// It has expired, or is not yet valid.
+    Expired,
+    /// No chain leads to a trusted root.
+    NotTrusted(String),
+    /// It cannot be read, or may not be used for a server.
+    Invalid(String),
+    /// Neither it nor its key has one of the fingerprints.
+    FingerprintMismatch,
+}
+
+impl Failure {
+    /// The reply to the MTA.
+    pub fn reply(&self) -> Reply {
+        let (code, enhanced) = self.codes();
+        Reply::new(code, enhanced, self.to_string())
+    }
+
+    fn codes(&self) -> (u16, &'static str) {
+        match self {
+            Self::Dns { .. } => (451, "4.4.3"),
+            Self::NoSuchDomain(_) => (550, "5.1.2"),
+            // RFC 7505 §4.2.
+            Self::NullMx(_) => (556, "5.1.10"),
+            Self::NoUsableMx(_) | Self::NoAddress(_) => (451, "4.4.4"),
+            Self::DaneRequired(_) => (451, "4.7.5"),
+            Self::NotReadyInTime(_) => (451, "4.4.1"),
+            Self::Attempt { fault, .. } => fault.codes(),
+        }
+    }
+
+    /// The `reason` label of the metrics: the result types of RFC 8460 §4.3 where there is one.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Dns { .. } => "dns-failed",
+            Self::NoSuchDomain(_) => "no-such-domain",
+            Self::NullMx(_) => "null-mx",
+            Self::NoUsableMx(_) | Self::NoAddress(_) => "no-address",
+            Self::DaneRequired(_) => "dane-required",
+            Self::NotReadyInTime(_) => "unreachable",
+            Self::Attempt { fault, .. } => fault.reason(),
+        }
+    }
+
+    /// True when a policy, not the network, stands in the way: TLS or identity was demanded and not
+    /// shown. Of several failed hosts such a failure is the one to tell the MTA.
+    pub fn is_about_policy(&self) -> bool {
+        match self {
+            Self::DaneRequired(_) => true,
+            Self::Attempt { fault, .. } => matches!(
+                fault,
+                Fault::StarttlsNotSupported
+                    | Fault::StarttlsRefused(_)
+                    | Fault::StarttlsInjection
+                    | Fault::Handshake(_)
+                    | Fault::TlsTooOld { .. }
+                    | Fault::Certificate(_)
+            ),
+            _ => false,
+        }
+    }
+}
+
+impl Fault {
+    fn codes(&self) -> (u16, &'static str) {
+        match self {
+            Self::ForbiddenAddress | Self::OwnListener => (451, "4.4.6"),
+            Self::Unreachable(_) | Self::TurnedAway(..) => (451, "4.4.1"),
+            Self::TimedOut(_) | Self::ConnectionLost(_) => (451, "4.4.2"),
+            Self::Protocol(..) => (451, "4.5.0"),
+            Self::StarttlsNotSupported | Self::StarttlsRefused(_) => (451, "4.7.4"),
+            Self::StarttlsInjection
+            | Self::Handshake(_)
+            | Self::TlsTooOld { .. }
+            | Self::Certificate(_) => (451, "4.7.5"),
+        }
+    }
+
+    /// The label for metrics; also the `result` of an attempt.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ForbiddenAddress => "forbidden-address",
+            Self::OwnListener => "own-listener",
+            Self::Unreachable(_) => "unreachable",
+            Self::TimedOut(_) => "timeout",
+            Self::ConnectionLost(_) => "connection-lost",
+            Self::Protocol(..) => "protocol-error",
+            Self::TurnedAway(..) => "turned-away",
+            Self::StarttlsNotSupported => "starttls-not-supported",
+            Self::StarttlsRefused(_) => "starttls-refused",
+            Self::StarttlsInjection => "starttls-injection",
+            // RFC 8460 §4.3.1: validation-failure is the general failure of the negotiation.
+            Self::Handshake(_) => "validation-failure",
+            Self::TlsTooOld { .. } => "tls-too-old",
+            Self::Certificate(fault) => fault.reason(),
+        }
+    }
+
+    /// Every label that [`Fault::reason`] gives, for metrics that start at zero.
+    pub const REASONS: [&'static str; 17] = [
+        "forbidden-address",
+        "own-listener",
+        "unreachable",
+        "timeout",
+        "connection-lost",
+        "protocol-error",
+        "turned-away",
+        "starttls-not-supported",
+        "starttls-refused",
+        "starttls-injection",
+        "validation-failure",
+        "tls-too-old",
+        "certificate-host-mismatch",
+        "certificate-expired",
+        "certificate-not-trusted",
+        "certificate-invalid",
+        "fingerprint-mismatch",
+    ];
+}
+
+impl CertificateFault {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::HostMismatch { .. } => "certificate-host-mismatch",
+            Self::Expired => "certificate-expired",
+            Self::NotTrusted(_) => "certificate-not-trusted",
+            Self::Invalid(_) => "certificate-invalid",
+            Self::FingerprintMismatch => "fingerprint-mismatch",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns { question, error } => write!(f, "DNS look-up of {question} failed: {error}"),
+            Self::NoSuchDomain(name) => write!(f, "{name} does not exist in DNS"),
+            Self::NullMx(name) => write!(f, "{name} does not accept mail (null MX)"),
+            Self::NoUsableMx(name) => write!(f, "the MX records of {name} name no usable host"),
+            Self::NoAddress(host) => write!(f, "{host} has no address in DNS"),
+            Self::Attempt {
+                host,
+                address,
+                fault,
+            } => write!(f, "{host}[{address}]: {fault}"),
+            Self::DaneRequired(host) => {
+                write!(
+                    f,
+                    "{host}: the rule asks for DANE and there are no usable DANE records"
+                )
+            }
+            Self::NotReadyInTime(name) => write!(f, "no MX of {name} was ready in time"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForbiddenAddress => f.write_str(
+                "not a public address; list it in [mx] allow_networks if mail may go there",
+            ),
+            Self::OwnListener => f.write_str("this is waxseal's own listener, mail would loop"),
+            Self::Unreachable(error) => write!(f, "cannot connect: {error}"),
+            Self::TimedOut(phase) => write!(f, "no reply in time to {phase}"),
+            Self::ConnectionLost(phase) => write!(f, "connection lost at {phase}"),
+            Self::Protocol(phase, what) => write!(f, "not SMTP at {phase}: {what}"),
+            Self::TurnedAway(phase, code) => write!(f, "turned away with {code} at {phase}"),
+            Self::StarttlsNotSupported => {
+                f.write_str("TLS is required, but STARTTLS is not offered")
+            }
+            Self::StarttlsRefused(code) => {
+                write!(f, "TLS is required, but STARTTLS was refused with {code}")
+            }
+            Self::StarttlsInjection => {
+                f.write_str("plaintext was injected behind the reply to STARTTLS")
+            }
+            Self::Handshake(error) => write!(f, "TLS handshake failed: {error}"),
+            Self::TlsTooOld { agreed, least } => {
+                write!(
+                    f,
+                    "{least} is required, but the server agreed only to {agreed}"
+                )
+            }
+            Self::Certificate(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostMismatch { wanted } => {
+                write!(f, "the certificate is for another name, not for {wanted}")
+            }
+            Self::Expired => f.write_str("the certificate has expired or is not yet valid"),
+            Self::NotTrusted(why) => write!(f, "the certificate is not trusted: {why}"),
+            Self::Invalid(why) => write!(f, "the certificate is invalid: {why}"),
+            Self::FingerprintMismatch => {
+                f.write_str("neither certificate nor key has a fingerprint of the rule")
+            }
+        }
+    }
+}
+
+/// Why waxseal turns away the MTA, a command of it, or a message, whatever the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The client's address is in no `allow` network.
+    NotAllowed,
+    /// `max_sessions` are open.
+    Overloaded,
+    /// waxseal is stopping.
+    Draining,
+    /// The client was silent for too long.
+    Idle,
+    /// A CR or LF stood alone in the content: the stuff that SMTP smuggling is made of.
+    BareNewline,
+    /// The content is longer than `max_size`.
+    TooBig,
+    /// A command line is longer than `max_command_line`.
+    LineTooLong,
+    /// Bytes came behind STARTTLS, before TLS (CVE-2011-0411).
+    StarttlsInjection,
+}
+
+impl Refusal {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 8] = [
+        Self::NotAllowed,
+        Self::Overloaded,
+        Self::Draining,
+        Self::Idle,
+        Self::BareNewline,
+        Self::TooBig,
+        Self::LineTooLong,
+        Self::StarttlsInjection,
+    ];
+
+    /// The reply to the MTA.
+    pub fn reply(self) -> Reply {
+        let (code, enhanced, text) = match self {
+            Self::NotAllowed => (
+                554,
+                "5.7.1",
+                "your address is in no `allow` network of this listener",
+            ),
+            Self::Overloaded => (
+                421,
+                "4.3.2",
+                "too many sessions (max_sessions), try again later",
+            ),
+            Self::Draining => (421, "4.3.2", "waxseal is stopping, try again later"),
+            Self::Idle => (421, "4.4.2", "no command in time, closing"),
+            Self::BareNewline => (
+                550,
+                "5.6.11",
+                "the message has a CR or LF that stands alone",
+            ),
+            Self::TooBig => (552, "5.3.4", "the message is larger than max_size"),
+            Self::LineTooLong => (500, "5.5.2", "the command line is too long"),
+            Self::StarttlsInjection => (421, "4.7.0", "data behind STARTTLS, closing"),
+        };
+        Reply::new(code, enhanced, text)
+    }
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not-allowed",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::Idle => "idle",
+            Self::BareNewline => "bare-newline",
+            Self::TooBig => "too-big",
+            Self::LineTooLong => "line-too-long",
+            Self::StarttlsInjection => "starttls-injection",
+        }
+    }
+}

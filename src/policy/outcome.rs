@@ -1,0 +1,194 @@
+//! What came of one leg: the single record that metrics, log and audit are projected from.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::name::{Destination, MailHost};
+use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::failure::{Failure, Refusal};
+use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
+use crate::policy::rules::Origin;
+use crate::policy::verdict::Policy;
+use crate::smtp::reply::Reply;
+
+/// One leg of one transaction, from its first recipient to its end.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The listener that the message came in by.
+    pub listener: Ingress,
+    /// The recipient domain or literal.
+    pub destination: Destination,
+    /// The sender's domain or literal; none for a bounce.
+    pub sender: Option<Destination>,
+    /// Whose word decided.
+    pub policy: Policy,
+    /// The rule in force, if any.
+    pub rule: Option<Origin>,
+    /// The last connection that was ready for the message, if one was.
+    pub link: Option<Link>,
+    /// Recipients that the MX accepted at RCPT.
+    pub recipients: usize,
+    /// Octets of content that were sent.
+    pub octets: u64,
+    /// From the first recipient to the end.
+    pub elapsed: Duration,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a leg ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// The MX took responsibility for the message.
+    Delivered(Reply),
+    /// The MX said no: to every recipient, or to the message.
+    Rejected(Reply),
+    /// waxseal itself kept the message back, or could not get through.
+    Failed(Failure),
+    /// The MTA gave up: RSET, QUIT, a lost connection, or content that was refused.
+    Abandoned,
+}
+
+/// A connection that was ready for mail.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The host.
+    pub host: MailHost,
+    /// Its address.
+    pub address: IpAddr,
+    /// Sealed or open.
+    pub seal: Seal,
+    /// What would have blocked the message, had the rule not only observed.
+    pub would_block: Option<Failure>,
+}
+
+/// Whether a connection was encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Seal {
+    /// In the clear, and why.
+    Open(WhyPlaintext),
+    /// TLS.
+    Tls {
+        /// The version.
+        version: TlsVersion,
+        /// The cipher suite.
+        cipher: &'static str,
+        /// The key exchange group.
+        key_exchange: &'static str,
+        /// How the server's identity was proven.
+        authentication: Authentication,
+    },
+}
+
+impl Seal {
+    /// The `encryption` label of the metrics.
+    pub fn encryption(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "plaintext",
+            Self::Tls { .. } => "tls",
+        }
+    }
+
+    /// How the server's identity was proven.
+    pub fn authentication(&self) -> Authentication {
+        match self {
+            Self::Open(_) => Authentication::None,
+            Self::Tls { authentication, .. } => *authentication,
+        }
+    }
+}
+
+impl Link {
+    /// The seal for the MTA's log, such as `[mx.example TLSv1.3 pkix]`.
+    pub fn stamp(&self) -> String {
+        match &self.seal {
+            Seal::Open(_) => format!("[{} plaintext]", self.host),
+            Seal::Tls {
+                version,
+                authentication,
+                ..
+            } => {
+                format!("[{} {version} {}]", self.host, authentication.label())
+            }
+        }
+    }
+}
+
+/// The kind of listener that a message came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ingress {
+    /// SMTP, one recipient domain per transaction.
+    Relay,
+    /// LMTP, one leg per recipient domain.
+    Lmtp,
+}
+
+impl Ingress {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 2] = [Self::Relay, Self::Lmtp];
+
+    /// The metric label and the word of the configuration.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Lmtp => "lmtp",
+        }
+    }
+}
+
+/// Something worth counting or logging.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// An MTA was let in.
+    SessionOpened(Ingress),
+    /// It is gone.
+    SessionClosed(Ingress),
+    /// The MTA, a command of it or a message was turned away.
+    Refused(Ingress, Refusal),
+    /// The facts about a destination were gathered.
+    Lookup {
+        /// How it went.
+        result: LookupResult,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A TCP connection was made.
+    Connected(Duration),
+    /// A TLS handshake was finished.
+    Handshake(&'a Handshake, Duration),
+    /// One address of one MX was tried: `None` = it was ready for mail.
+    Attempt(&'a Peer, Option<&'a Failure>),
+    /// A leg ended.
+    Outcome(&'a Outcome),
+}
+
+/// How a look-up of a destination went. The `result` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LookupResult {
+    /// There are hosts.
+    Found,
+    /// The domain takes no mail, does not exist, or names no usable host.
+    None,
+    /// Nothing is known.
+    Failed,
+}
+
+impl LookupResult {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 3] = [Self::Found, Self::None, Self::Failed];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::None => "none",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Whoever counts or logs. The rooms that send mail know nothing else of metrics and logs.
+pub trait Observer: Send + Sync {
+    /// Takes note of `event`; never blocks.
+    fn record(&self, event: Event<'_>);
+}

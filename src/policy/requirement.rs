@@ -1,0 +1,102 @@
+//! What a connection has to prove, computed before it is dialled and never changed after.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::TrustAnchor;
+
+use crate::name::Host;
+use crate::policy::failure::Failure;
+use crate::policy::handshake::{Fingerprint, TlsVersion};
+
+/// What one host must prove.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requirement {
+    /// What is asked of the channel.
+    pub demand: Demand,
+    /// What happens where it is not met.
+    pub mode: Mode,
+    /// The least TLS version that satisfies the demand.
+    pub min_version: TlsVersion,
+    /// The name for SNI (RFC 6066 §3); none for an address.
+    pub server_name: Option<Host>,
+}
+
+/// What is asked of a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Demand {
+    /// Level `none`: do not even try TLS.
+    Plaintext,
+    /// Level `may`: TLS where it is offered and works.
+    Opportunistic,
+    /// Level `encrypt`: TLS with whoever answers.
+    Encryption,
+    /// Level `secure`: a chain to one of the roots, and a name that matches.
+    Pkix {
+        /// The certificate must have one of these.
+        references: Vec<Reference>,
+        /// The trust anchors.
+        roots: Arc<Roots>,
+    },
+    /// Level `fingerprint`: this certificate or this public key.
+    Fingerprint(Arc<[Fingerprint]>),
+    /// Nothing that the host can show would do. In `enforce` mode the host is not dialled at all; in
+    /// `observe` mode it is, and this is what would have blocked it.
+    Unsatisfiable(Failure),
+}
+
+/// Whether an unmet demand blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// Block.
+    #[default]
+    Enforce,
+    /// Deliver anyway; log and count what would have been blocked.
+    Observe,
+}
+
+impl Requirement {
+    /// True where mail may leave in plaintext: TLS is tried, and given up on a fresh connection when
+    /// the handshake fails.
+    pub fn allows_plaintext(&self) -> bool {
+        matches!(self.demand, Demand::Plaintext | Demand::Opportunistic)
+            || self.mode == Mode::Observe
+    }
+}
+
+/// A name that a certificate is held against (RFC 6125's reference identifier, plus Postfix's `.suffix`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// A DNS-ID; the certificate may have a wildcard in its left-most label.
+    Name(Host),
+    /// Any DNS-ID below this name.
+    Below(Host),
+    /// An IP address.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(host) => host.fmt(f),
+            Self::Below(host) => write!(f, ".{host}"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Trust anchors, and where they came from.
+#[derive(Clone, PartialEq)]
+pub struct Roots {
+    /// For messages: `webpki`, `system`, or a path.
+    pub source: String,
+    /// The anchors.
+    pub anchors: Vec<TrustAnchor<'static>>,
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} anchors)", self.source, self.anchors.len())
+    }
+}

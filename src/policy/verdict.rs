@@ -1,0 +1,79 @@
+//! Deliver, defer or refuse.
+
+use std::net::IpAddr;
+
+use crate::name::MailHost;
+use crate::policy::failure::Failure;
+use crate::policy::requirement::{Mode, Requirement};
+use crate::policy::rules::Origin;
+
+/// What is to be done with a message for one destination.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Try these hosts.
+    Deliver(Plan),
+    /// Do not dial. [`Failure::reply`] tells whether the MTA may try again.
+    Stop {
+        /// Why.
+        failure: Failure,
+        /// Whose word it was.
+        policy: Policy,
+    },
+}
+
+/// The hosts of a destination and what each must prove.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// In order of preference; equals may be tried in any order (RFC 5321 §5.1).
+    pub candidates: Vec<Candidate>,
+    /// The port to dial.
+    pub port: u16,
+    /// Whose word the requirement is.
+    pub policy: Policy,
+    /// The rule that was in force, if one was.
+    pub rule: Option<Origin>,
+    /// Whether the rule blocks.
+    pub mode: Mode,
+}
+
+/// One host of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The host.
+    pub host: MailHost,
+    /// Its preference: lower is tried first.
+    pub preference: u16,
+    /// How to reach it, or why it must not be tried.
+    pub way: Result<Way, Failure>,
+}
+
+/// How to reach a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Way {
+    /// Its addresses, never empty.
+    pub addresses: Vec<IpAddr>,
+    /// What it must prove.
+    pub requirement: Requirement,
+}
+
+/// Whose word decided. The `policy` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// The operator's rule.
+    Rule,
+    /// Nobody demanded anything: TLS if it works.
+    Opportunistic,
+}
+
+impl Policy {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 2] = [Self::Rule, Self::Opportunistic];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Opportunistic => "opportunistic",
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What the operator can set for sessions and for connections to MX hosts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::policy::outcome::Ingress;
+
+/// One listener for MTAs.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// SMTP or LMTP.
+    pub kind: Ingress,
+    /// Where it listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Networks that an MTA may connect from.
+    pub allow: Vec<IpNet>,
+    /// Sessions at the same time; further ones get 421.
+    pub max_sessions: usize,
+    /// TLS towards the MTA.
+    pub tls: MtaTls,
+}
+
+/// TLS towards the MTA.
+#[derive(Debug, Clone)]
+pub enum MtaTls {
+    /// STARTTLS is not offered.
+    Off,
+    /// STARTTLS is offered.
+    Offered(Arc<ServerConfig>),
+    /// STARTTLS is offered, and MAIL refused before it.
+    Required(Arc<ServerConfig>),
+}
+
+/// Settings of all sessions.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Name in the greeting and in EHLO to the MX.
+    pub hostname: String,
+    /// Whether the reply to the end of data tells how the message left.
+    pub seal: SealReply,
+    /// What to do with a CR or LF that stands alone.
+    pub bare_newline: BareNewline,
+    /// Largest message in octets; `None` = no limit.
+    pub max_size: Option<u64>,
+    /// Limits of a session.
+    pub limits: Limits,
+    /// Waits.
+    pub timeouts: Timeouts,
+    /// Connections to MX hosts.
+    pub mx: MxSettings,
+    /// What follows a failed handshake where plaintext is allowed.
+    pub after_failed_handshake: AfterFailedHandshake,
+}
+
+/// Whether the reply to the end of data carries the seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealReply {
+    /// `250 2.0.0 Ok [mx.example TLSv1.3 pkix]`
+    Stamped,
+    /// As the MX wrote it.
+    Verbatim,
+}
+
+/// What to do with a CR or LF that stands alone in DATA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareNewline {
+    /// Refuse the message.
+    Reject,
+    /// Make it CRLF. In BDAT, whose sizes are announced, it is refused all the same.
+    Normalise,
+}
+
+/// What follows a failed handshake where plaintext is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailedHandshake {
+    /// A fresh connection without TLS.
+    Plaintext,
+    /// The next address or host.
+    NextHost,
+}
+
+/// Limits of a session.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Recipients of a transaction.
+    pub max_recipients: usize,
+    /// Octets of a command line, CRLF included.
+    pub max_command_line: usize,
+    /// Refused commands before the session is closed.
+    pub max_errors: usize,
+    /// Recipient domains of an LMTP transaction.
+    pub max_legs: usize,
+}
+
+/// Waits, by default those of RFC 5321 §4.5.3.2.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// For the next command of the MTA.
+    pub idle: Duration,
+    /// For further data of the MTA.
+    pub mta_data: Duration,
+    /// For a TCP connection to one address.
+    pub connect: Duration,
+    /// For the MX's greeting.
+    pub greeting: Duration,
+    /// For the reply to EHLO, HELO and STARTTLS.
+    pub ehlo: Duration,
+    /// For the TLS handshake, on either side.
+    pub tls_handshake: Duration,
+    /// For the reply to MAIL.
+    pub mail: Duration,
+    /// For the reply to RCPT.
+    pub rcpt: Duration,
+    /// For the reply to DATA.
+    pub data: Duration,
+    /// For the MX to take one block of data.
+    pub data_block: Duration,
+    /// For the reply to the end of data.
+    pub data_end: Duration,
+    /// From the first recipient to a connection that is ready for it.
+    pub ready: Duration,
+    /// For transactions in flight when waxseal stops.
+    pub drain: Duration,
+}
+
+/// Connections to MX hosts.
+#[derive(Debug, Clone)]
+pub struct MxSettings {
+    /// The port, where no rule has a route.
+    pub port: u16,
+    /// Hosts tried for one message, at most.
+    pub max_hosts: usize,
+    /// Addresses tried for one message, at most.
+    pub max_addresses: usize,
+    /// How long an address that did not connect is not dialled again; zero = always dialled.
+    pub dead_for: Duration,
+    /// How many such addresses are remembered.
+    pub dead_entries: u64,
+}
