@@ -2,7 +2,7 @@
 //!
 //! `ca.server("mx.test")` is the happy path; a fault is one field:
 //! `ca.issue(Leaf { period: Period::Expired, ..Leaf::for_host("mx.test") })`. A wrong name is another name, a
-//! certificate without SAN has no `names`, a wildcard is the name `*.test`, an IP SAN the name `127.0.0.1`.
+//! certificate without SAN has no `names`, a wildcard is the name `*.example.test`, an IP SAN the name `127.0.0.1`.
 
 use aws_lc_rs::digest;
 use rcgen::{

@@ -5,6 +5,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "a vocabulary for scenarios; not each word is spoken yet"
 )]
 
@@ -25,10 +26,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// # Panics
 /// After [`PATIENCE`], saying that `what` did not come.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("gave up after {PATIENCE:?} waiting for {what}"),
-    }
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("gave up after {PATIENCE:?} waiting for {what}"))
 }
 
 /// Lower-case hexadecimal.

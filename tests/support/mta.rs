@@ -202,7 +202,7 @@ impl Mta {
 
     /// Sends the commands in one write; one reply for each.
     pub(crate) async fn pipeline(&mut self, lines: &[&str]) -> Vec<Reply> {
-        let wire: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let wire = lines.join("\r\n") + "\r\n";
         self.send(wire.as_bytes()).await;
         let mut replies = Vec::new();
         for line in lines {
@@ -296,6 +296,12 @@ impl Mta {
         let what = format!("the peer to close after {}", self.said);
         let _ = within(&what, self.io.read_to_end(&mut rest)).await;
         rest
+    }
+
+    /// QUIT, and whatever comes until the connection ends.
+    pub(crate) async fn quit_quietly(mut self) -> Vec<u8> {
+        self.send(b"QUIT\r\n").await;
+        self.read_to_end().await
     }
 
     /// QUIT, and the end of the connection.

@@ -1,24 +1,24 @@
 //! One connection to a scripted MX.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+mod perform;
+mod transfer;
+
+use std::{convert::Infallible, io, sync::Arc};
 
 use rustls::{HandshakeKind, ServerConfig, crypto::aws_lc_rs};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    time::{Instant, sleep, timeout},
+    time::Instant,
 };
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::{
-    body::{Body, Fed},
-    record::{Command, Handshake, Ledger, Message, Via},
+    body::Body,
+    record::{Command, Handshake, Ledger},
     script::{Act, Answer, Ask, Interrupt, Script, StartTls, Tls, Versions, address, reply},
 };
 use crate::support::stream::Stream;
-
-/// How long a closing MX lets the peer read its last words.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// A script, ready to be played.
 pub(super) struct Stage {
@@ -61,12 +61,6 @@ impl From<io::Error> for Gone {
 enum Next {
     Command,
     Handshake,
-}
-
-/// What tells the length of a body.
-enum Frame {
-    UntilDot,
-    Octets(u64),
 }
 
 struct Transaction {
@@ -124,25 +118,8 @@ impl Conversation {
         let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
         let script = &Arc::clone(&self.stage).script;
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" => {
-                self.hello(
-                    "EHLO",
-                    argument,
-                    script.ehlo.clone().unwrap_or(self.capabilities().into()),
-                )
-                .await?
-            }
-            "HELO" => {
-                self.hello(
-                    "HELO",
-                    argument,
-                    script
-                        .helo
-                        .clone()
-                        .unwrap_or(reply(250, &script.name).into()),
-                )
-                .await?
-            }
+            "EHLO" => self.ehlo(argument).await?,
+            "HELO" => self.helo(argument).await?,
             "STARTTLS" => return self.starttls().await,
             "MAIL" => self.mail(argument).await?,
             "RCPT" => self.rcpt(argument).await?,
@@ -194,12 +171,28 @@ impl Conversation {
         reply(250, &lines.join("\n"))
     }
 
-    async fn hello(&mut self, verb: &str, name: &str, answer: Answer) -> Result<(), Gone> {
-        if is_positive(self.answer(verb, name, answer).await?) {
+    async fn ehlo(&mut self, name: &str) -> Result<(), Gone> {
+        let answer = self.stage.script.ehlo.clone();
+        let answer = answer.unwrap_or_else(|| self.capabilities().into());
+        let code = self.answer("EHLO", name, answer).await?;
+        self.greeted(name, code);
+        Ok(())
+    }
+
+    async fn helo(&mut self, name: &str) -> Result<(), Gone> {
+        let script = &self.stage.script;
+        let answer = script.helo.clone();
+        let answer = answer.unwrap_or_else(|| reply(250, &script.name).into());
+        let code = self.answer("HELO", name, answer).await?;
+        self.greeted(name, code);
+        Ok(())
+    }
+
+    fn greeted(&mut self, name: &str, code: Option<u16>) {
+        if is_positive(code) {
             self.helo = Some(name.to_owned());
             self.transaction = None;
         }
-        Ok(())
     }
 
     async fn starttls(&mut self) -> Result<Next, Gone> {
@@ -300,158 +293,6 @@ impl Conversation {
         Ok(())
     }
 
-    fn has_recipients(&self) -> bool {
-        self.transaction
-            .as_ref()
-            .is_some_and(|transaction| !transaction.recipients.is_empty())
-    }
-
-    async fn data(&mut self, argument: &str) -> Result<(), Gone> {
-        if !self.has_recipients() {
-            return self.say(503, "5.5.1 DATA without recipients").await;
-        }
-        if self
-            .answer("DATA", argument, self.stage.script.data.clone())
-            .await?
-            != Some(354)
-        {
-            return Ok(());
-        }
-        let mut body = self.new_body();
-        self.receive(&mut body, Frame::UntilDot, Via::Data).await?;
-        self.finish(&body, Via::Data).await
-    }
-
-    async fn bdat(&mut self, argument: &str) -> Result<(), Gone> {
-        let mut words = argument.split(' ');
-        let Some(size) = words.next().and_then(|size| size.parse().ok()) else {
-            self.say(501, "5.5.4 BDAT needs a size").await?;
-            return Err(Gone);
-        };
-        let bdat = self
-            .transaction
-            .as_mut()
-            .and_then(|transaction| transaction.bdat.take());
-        let mut body = bdat.unwrap_or_else(|| self.new_body());
-        self.receive(&mut body, Frame::Octets(size), Via::Bdat)
-            .await?;
-        match (&mut self.transaction, words.next()) {
-            (Some(transaction), None) if !transaction.recipients.is_empty() => {
-                transaction.bdat = Some(body);
-                self.answer("BDAT", argument, self.stage.script.bdat.clone())
-                    .await?;
-                Ok(())
-            }
-            (Some(transaction), Some(_)) if !transaction.recipients.is_empty() => {
-                self.finish(&body, Via::Bdat).await
-            }
-            _ => self.say(503, "5.5.1 BDAT without recipients").await,
-        }
-    }
-
-    fn new_body(&mut self) -> Body {
-        let script = &self.stage.script;
-        self.interrupt.clone_from(&script.interrupt);
-        Body::new(script.ends, script.keep)
-    }
-
-    /// Reads a body, or what the script lets come of it.
-    async fn receive(&mut self, body: &mut Body, frame: Frame, via: Via) -> Result<(), Gone> {
-        let received = self.read_body(body, frame, via).await;
-        if received.is_err() {
-            body.cut();
-            self.note_partial(body, via);
-        }
-        received
-    }
-
-    async fn read_body(&mut self, body: &mut Body, mut frame: Frame, via: Via) -> Result<(), Gone> {
-        loop {
-            self.interrupt_at(body, via).await?;
-            if let Frame::Octets(0) = frame {
-                return Ok(());
-            }
-            let until_interrupt = self
-                .interrupt
-                .as_ref()
-                .map_or(u64::MAX, |interrupt| interrupt.after - body.received);
-            let octets = self.io.fill_buf().await?;
-            if octets.is_empty() {
-                return Err(Gone);
-            }
-            let octets = first(octets, until_interrupt);
-            let (used, complete) = match &mut frame {
-                Frame::Octets(left) => {
-                    let octets = first(octets, *left);
-                    body.take(octets);
-                    *left -= octets.len() as u64;
-                    (octets.len(), false)
-                }
-                Frame::UntilDot => match body.feed(octets) {
-                    Fed::All => (octets.len(), false),
-                    Fed::EndAfter(used) => (used, true),
-                },
-            };
-            self.io.consume(used);
-            if complete {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Does what the script wants to happen at this point of the body.
-    async fn interrupt_at(&mut self, body: &mut Body, via: Via) -> Result<(), Gone> {
-        let Some(interrupt) = self
-            .interrupt
-            .take_if(|interrupt| interrupt.after <= body.received)
-        else {
-            return Ok(());
-        };
-        if let Act::Stall = interrupt.act {
-            body.cut();
-            self.note_partial(body, via);
-        }
-        self.perform(interrupt.act).await?;
-        Ok(())
-    }
-
-    fn note_partial(&self, body: &Body, via: Via) {
-        let partial = self.message(body, via, None);
-        self.ledger.write(|record| record.partials.push(partial));
-    }
-
-    async fn finish(&mut self, body: &Body, via: Via) -> Result<(), Gone> {
-        let ask = self.ask("end of data", "");
-        let act = self.stage.script.end_of_data.act(ask);
-        let message = self.message(body, via, act.code());
-        self.transaction = None;
-        self.ledger.write(|record| record.messages.push(message));
-        self.perform(act).await?;
-        Ok(())
-    }
-
-    fn message(&self, body: &Body, via: Via, reply: Option<u16>) -> Message {
-        let transaction = self.transaction.as_ref();
-        Message {
-            connection: self.number,
-            tls: self.tls,
-            helo: self.helo.clone().unwrap_or_default(),
-            from: transaction.map(|t| t.from.clone()).unwrap_or_default(),
-            from_parameters: transaction
-                .map(|t| t.from_parameters.clone())
-                .unwrap_or_default(),
-            recipients: transaction
-                .map(|t| t.recipients.clone())
-                .unwrap_or_default(),
-            via,
-            data: body.data.clone(),
-            raw_data: body.raw_data.clone(),
-            length: body.length,
-            sha256: body.sha256(),
-            reply,
-        }
-    }
-
     fn ask<'a>(&self, verb: &str, argument: &'a str) -> Ask<'a> {
         Ask {
             argument,
@@ -460,82 +301,6 @@ impl Conversation {
             tls: self.tls,
         }
     }
-
-    async fn say(&mut self, code: u16, text: &str) -> Result<(), Gone> {
-        self.perform(reply(code, text)).await?;
-        Ok(())
-    }
-
-    async fn answer(
-        &mut self,
-        verb: &str,
-        argument: &str,
-        answer: Answer,
-    ) -> Result<Option<u16>, Gone> {
-        let act = answer.act(self.ask(verb, argument));
-        self.perform(act).await
-    }
-
-    /// Acts; says which reply code the peer saw.
-    async fn perform(&mut self, mut act: Act) -> Result<Option<u16>, Gone> {
-        let code = act.code();
-        while let Act::After(delay, then) = act {
-            sleep(delay).await;
-            act = *then;
-        }
-        match act {
-            Act::Send(bytes) => self.send(&bytes).await?,
-            Act::SendAndClose(bytes) => {
-                self.send(&bytes).await?;
-                self.close::<()>().await?;
-            }
-            Act::Drip(bytes, pause) => self.drip(&bytes, pause).await?,
-            Act::EndlessLine => loop {
-                self.send(&[b'x'; 4096]).await?;
-            },
-            Act::Close => {
-                let _ = timeout(LINGER, self.io.shutdown()).await;
-                return Err(Gone);
-            }
-            Act::Reset => {
-                self.io.get_ref().tcp().set_zero_linger()?;
-                return Err(Gone);
-            }
-            Act::Stall => std::future::pending().await,
-            Act::After(..) => unreachable!("unwrapped above"),
-        }
-        Ok(code)
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), Gone> {
-        self.io.write_all(bytes).await?;
-        self.io.flush().await?;
-        Ok(())
-    }
-
-    async fn drip(&mut self, bytes: &[u8], pause: Duration) -> Result<(), Gone> {
-        for byte in bytes.chunks(1) {
-            sleep(pause).await;
-            self.send(byte).await?;
-        }
-        Ok(())
-    }
-
-    /// Closes in peace: reads what the peer still sends, or a reset would overtake the last reply.
-    async fn close<T>(&mut self) -> Result<T, Gone> {
-        let _ = timeout(LINGER, async {
-            self.io.shutdown().await?;
-            let mut rest = [0; 4096];
-            while self.io.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
-        })
-        .await;
-        Err(Gone)
-    }
-}
-
-fn first(octets: &[u8], limit: u64) -> &[u8] {
-    &octets[..usize::try_from(limit).map_or(octets.len(), |limit| limit.min(octets.len()))]
 }
 
 fn is_positive(code: Option<u16>) -> bool {
