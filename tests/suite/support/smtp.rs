@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
 use crate::support::{
     ca::sha256,
     mta::{Chunk, Mta},
@@ -167,6 +172,47 @@ async fn chunks_make_one_message_of_raw_octets() {
     );
     assert_eq!(message.from_parameters, "BODY=BINARYMIME SIZE=9");
     assert_eq!(mta.bdat(b"more", Chunk::Last).await.code, 503);
+}
+
+#[tokio::test]
+async fn chunks_without_a_last_one_are_no_message() {
+    let mx = mx(Script::default()).await;
+    let mut mta = Mta::smtp(mx.address()).await;
+    for end in ["RSET", "QUIT"] {
+        mta.pipeline(&["MAIL FROM:<>", "RCPT TO:<b@b.test>"]).await;
+        mta.bdat(b"half", Chunk::More).await;
+        mta.command(end).await;
+    }
+    mx.idle().await;
+    assert_eq!((mx.messages().len(), mx.partials().len()), (0, 2));
+}
+
+/// A peer that says what it is told to, whatever it hears.
+async fn parrot(replies: &'static str) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(replies.as_bytes()).await.unwrap();
+        let _ = tcp.read_to_end(&mut Vec::new()).await;
+    });
+    address
+}
+
+#[tokio::test]
+async fn lmtp_replies_once_for_each_accepted_recipient() {
+    let peer = parrot(
+        "220 lmtp\r\n250 lmtp\r\n250 from\r\n250 a\r\n550 b\r\n250 c\r\n354 go\r\n\
+         250 a\r\n451-c\r\n451 later\r\n",
+    )
+    .await;
+    let mut mta = Mta::lmtp(peer).await;
+    let delivery = mta
+        .deliver(FROM, &["a@a.test", "b@b.test", "c@c.test"], b"x")
+        .await;
+    assert_eq!(delivery.rcpt[1].code, 550);
+    assert_eq!(delivery.end_codes(), [250, 451]);
+    assert_eq!(delivery.end[1].lines, ["c", "later"]);
 }
 
 /// A body in which a lenient server sees an end, and a second message behind it.

@@ -121,11 +121,13 @@ impl Body {
     }
 
     fn pass_line_on(&mut self) {
-        let line = std::mem::take(&mut self.line);
+        let mut line = std::mem::take(&mut self.line);
         // RFC 5321 §4.5.2: the first dot of a line was added on the way.
         let stuffing = usize::from(!self.mid_line && line.starts_with(b"."));
         self.pass_on(&line, &line[stuffing..]);
         self.mid_line = false;
+        line.clear();
+        self.line = line;
     }
 
     /// All of a long line but its last octet, which may be half of a CRLF.

@@ -51,6 +51,14 @@ impl Act {
         Self::After(delay, Box::new(self))
     }
 
+    /// What happens after all waiting.
+    pub(super) fn last(&self) -> &Self {
+        match self {
+            Self::After(_, act) => act.last(),
+            act => act,
+        }
+    }
+
     /// The reply code that the peer gets to see, if any.
     pub(super) fn code(&self) -> Option<u16> {
         match self {

@@ -99,18 +99,29 @@ pub(super) async fn serve(tcp: TcpStream, number: usize, stage: Arc<Stage>, ledg
 
 impl Conversation {
     async fn run(mut self) -> Result<Infallible, Gone> {
-        let hello = reply(220, &format!("{} ESMTP", self.stage.script.name));
-        self.answer(
-            "",
-            "",
-            self.stage.script.greeting.clone().unwrap_or(hello.into()),
-        )
-        .await?;
+        self.greet().await?;
         loop {
-            if let Next::Handshake = self.command().await? {
-                self = self.handshake().await?;
+            if let Err(gone) = self.converse().await {
+                self.abandon();
+                return Err(gone);
             }
+            self = self.handshake().await?;
         }
+    }
+
+    async fn greet(&mut self) -> Result<(), Gone> {
+        let script = &self.stage.script;
+        let greeting = script.greeting.clone();
+        let greeting =
+            greeting.unwrap_or_else(|| reply(220, &format!("{} ESMTP", script.name)).into());
+        self.answer("", "", greeting).await?;
+        Ok(())
+    }
+
+    /// Commands, up to one that a handshake follows.
+    async fn converse(&mut self) -> Result<(), Gone> {
+        while let Next::Command = self.command().await? {}
+        Ok(())
     }
 
     async fn command(&mut self) -> Result<Next, Gone> {
@@ -126,7 +137,7 @@ impl Conversation {
             "DATA" => self.data(argument).await?,
             "BDAT" => self.bdat(argument).await?,
             "RSET" => {
-                self.transaction = None;
+                self.abandon();
                 self.answer("RSET", argument, script.rset.clone()).await?;
             }
             "NOOP" => _ = self.answer("NOOP", argument, script.noop.clone()).await?,
@@ -191,7 +202,7 @@ impl Conversation {
     fn greeted(&mut self, name: &str, code: Option<u16>) {
         if is_positive(code) {
             self.helo = Some(name.to_owned());
-            self.transaction = None;
+            self.abandon();
         }
     }
 
@@ -265,10 +276,8 @@ impl Conversation {
         if self.helo.is_none() || self.transaction.is_some() {
             return self.say(503, "5.5.1 MAIL out of order").await;
         }
-        if is_positive(
-            self.answer("MAIL", argument, self.stage.script.mail.clone())
-                .await?,
-        ) {
+        let answer = self.stage.script.mail.clone();
+        if is_positive(self.answer("MAIL", argument, answer).await?) {
             let parameters = argument.split_once('>').map_or("", |(_, rest)| rest.trim());
             self.transaction = Some(Transaction {
                 from: address(argument).to_owned(),
@@ -284,9 +293,8 @@ impl Conversation {
         if self.transaction.is_none() {
             return self.say(503, "5.5.1 RCPT out of order").await;
         }
-        let code = self
-            .answer("RCPT", argument, self.stage.script.rcpt.clone())
-            .await?;
+        let answer = self.stage.script.rcpt.clone();
+        let code = self.answer("RCPT", argument, answer).await?;
         if let Some(transaction) = self.transaction.as_mut().filter(|_| is_positive(code)) {
             transaction.recipients.push(address(argument).to_owned());
         }

@@ -47,11 +47,8 @@ impl Conversation {
         if !self.has_recipients() {
             return self.say(503, "5.5.1 DATA without recipients").await;
         }
-        if self
-            .answer("DATA", argument, self.stage.script.data.clone())
-            .await?
-            != Some(354)
-        {
+        let answer = self.stage.script.data.clone();
+        if self.answer("DATA", argument, answer).await? != Some(354) {
             return Ok(());
         }
         let mut body = self.new_body();
@@ -70,20 +67,32 @@ impl Conversation {
             .as_mut()
             .and_then(|transaction| transaction.bdat.take());
         let mut body = bdat.unwrap_or_else(|| self.new_body());
-        self.receive(&mut body, Frame::Octets(size), Via::Bdat)
-            .await?;
-        match (&mut self.transaction, words.next()) {
-            (Some(transaction), None) if !transaction.recipients.is_empty() => {
-                transaction.bdat = Some(body);
-                self.answer("BDAT", argument, self.stage.script.bdat.clone())
-                    .await?;
-                Ok(())
-            }
-            (Some(transaction), Some(_)) if !transaction.recipients.is_empty() => {
-                self.finish(&body, Via::Bdat).await
-            }
-            _ => self.say(503, "5.5.1 BDAT without recipients").await,
+        let frame = Frame::Octets(size);
+        self.receive(&mut body, frame, Via::Bdat).await?;
+        if !self.has_recipients() {
+            return self.say(503, "5.5.1 BDAT without recipients").await;
         }
+        if words.next().is_some() {
+            return self.finish(&body, Via::Bdat).await;
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.bdat = Some(body);
+        }
+        let answer = self.stage.script.bdat.clone();
+        self.answer("BDAT", argument, answer).await?;
+        Ok(())
+    }
+
+    /// Ends a transaction without a message; chunks whose last never came are a partial one.
+    pub(super) fn abandon(&mut self) {
+        let bdat = self
+            .transaction
+            .as_mut()
+            .and_then(|transaction| transaction.bdat.take());
+        if let Some(body) = bdat {
+            self.note_partial(&body, Via::Bdat);
+        }
+        self.transaction = None;
     }
 
     fn new_body(&mut self) -> Body {
@@ -129,7 +138,7 @@ impl Conversation {
         else {
             return Ok(());
         };
-        if let Act::Stall = interrupt.act {
+        if let Act::Stall = interrupt.act.last() {
             body.cut();
             self.note_partial(body, via);
         }
