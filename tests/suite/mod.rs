@@ -1,0 +1,3 @@
+//! The scenarios, one module for each promise.
+
+mod support;
