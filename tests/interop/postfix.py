@@ -17,7 +17,8 @@ maillog_file_prefixes = {dir}
 mail_owner = postfix
 setgid_group = postdrop
 inet_protocols = ipv4
-inet_interfaces = {gate}
+# The listeners in master.cf name their own loopback addresses, which Postfix would not accept here.
+inet_interfaces = loopback-only
 myhostname = {name}.example
 mydestination =
 alias_maps =
@@ -90,7 +91,7 @@ class Instance:
         self._config = self.dir / "etc"
         self._make_directories()
         nobody = pwd.getpwnam("nobody")
-        settings = {"dir": self.dir, "name": name, "gate": GATE, "uid": nobody.pw_uid, "gid": nobody.pw_gid}
+        settings = {"dir": self.dir, "name": name, "uid": nobody.pw_uid, "gid": nobody.pw_gid}
         (self._config / "main.cf").write_text((MAIN + main).format(**settings))
         (self._config / "master.cf").write_text(MASTER + master)
         lines = (f"{address} {maildir}\n" for address, maildir in mailboxes)
