@@ -3,8 +3,11 @@
 import dns
 from internet import DEAD, GATE, MXS, Authority
 from lab import free_ports
-from postfix import Internet, Sender, way_through_lmtp, way_through_relay, way_without_waxseal
+from postfix import Internet, Sender, one_by_one, way_through_lmtp, way_through_relay, way_without_waxseal
 from waxseal import Waxseal
+
+
+PORTS = ("mx", "dns", "relay", "lmtp", "admin", "submit1", "submit2", "submit3")
 
 
 class Network:
@@ -12,8 +15,7 @@ class Network:
 
     def __init__(self, lab, binary):
         addresses = [GATE, *DEAD, *(mx.address for mx in MXS)]
-        names = ("mx", "dns", "relay", "lmtp", "admin", "submit_relay", "submit_lmtp")
-        ports = dict(zip(names, free_ports(addresses, len(names))))
+        ports = dict(zip(PORTS, free_ports(addresses, len(PORTS))))
         authority = Authority(lab.dir, "lab-ca")
         self.internet = Internet(lab, ports["mx"], authority)
         self.internet.start()
@@ -22,7 +24,7 @@ class Network:
             self.senders = self._through_waxseal(lab, binary, ports, authority)
         else:
             way = way_without_waxseal(lab, ports["mx"])
-            self.senders = {"direct": Sender(lab, "direct", ports["submit_relay"], way)}
+            self.senders = {"direct": Sender(lab, "direct", ports["submit1"], way)}
         for sender in self.senders.values():
             sender.start()
 
@@ -31,7 +33,9 @@ class Network:
         other = Authority(lab.dir, "other-ca")
         self.waxseal = Waxseal(lab, binary, ports, authority.certificate, other.certificate)
         self.waxseal.wait_until_ready()
+        relay, lmtp = way_through_relay(ports["relay"]), way_through_lmtp(ports["lmtp"])
         return {
-            "relay": Sender(lab, "relay", ports["submit_relay"], way_through_relay(ports["relay"])),
-            "lmtp": Sender(lab, "lmtp", ports["submit_lmtp"], way_through_lmtp(ports["lmtp"])),
+            "relay": Sender(lab, "relay", ports["submit1"], relay),
+            "relay-one-by-one": Sender(lab, "relay-one-by-one", ports["submit2"], relay + one_by_one()),
+            "lmtp": Sender(lab, "lmtp", ports["submit3"], lmtp),
         }

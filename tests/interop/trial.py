@@ -46,7 +46,7 @@ class Trial:
         self.queue_id = None
 
     def run(self):
-        """Sends and waits. Returns what is wrong, in sentences."""
+        """Sends and waits. Returns what is wrong, in sentences, and the MTA's side of the story."""
         self._submit()
         deadline = time.monotonic() + self.case.seconds
         fates = self.fates()
@@ -55,7 +55,7 @@ class Trial:
             fates = self.fates()
         complaints = [complaint for recipient in fates for complaint in self._judge(recipient, fates[recipient])]
         self._clear_queue()
-        return complaints
+        return complaints + (self._sender.log_of(self.queue_id) if complaints else [])
 
     def _submit(self):
         with smtplib.SMTP(GATE, self._sender.port, local_hostname="client.example", timeout=60) as client:
