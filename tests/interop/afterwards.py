@@ -36,9 +36,13 @@ def metrics_agree_with_the_mailboxes(network):
             "waxseal_recipients_total": len(files),
         }
         for metric, count in truth.items():
-            counted = network.waxseal.total(metric, encryption)
+            counted = network.waxseal.total(metric, f'encryption="{encryption}"')
             if counted != count:
                 yield f'{metric}{{encryption="{encryption}"}} is {counted}, the mailboxes say {count}'
+    observed = {file.transaction for file in delivered if file.recipient.endswith("@careful.example")}
+    counted = network.waxseal.total("waxseal_would_block_total")
+    if counted != len(observed):
+        yield f"waxseal_would_block_total is {counted}, the mailboxes say {len(observed)}"
 
 
 def log_names_nobody(network, trials):

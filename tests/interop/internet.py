@@ -19,6 +19,7 @@ class Mx:
     address: str
     tls: str  # smtpd_tls_security_level: none, may, encrypt
     certified_as: str = ""  # the name in its certificate
+    certified_by: str = "lab"  # the authority: waxseal trusts "lab" and not "other"
 
 
 TLS = Mx("mx-tls.example", "127.25.0.11", "may", "mx-tls.example")
@@ -26,7 +27,8 @@ ENCRYPT = Mx("mx-encrypt.example", "127.25.0.12", "encrypt", "mx-encrypt.example
 PLAIN = Mx("mx-plain.example", "127.25.0.13", "none")
 SECURE = Mx("mx-secure.example", "127.25.0.14", "may", "mx-secure.example")
 WRONG = Mx("mx-wrong.example", "127.25.0.15", "may", "elsewhere.example")
-MXS = (TLS, ENCRYPT, PLAIN, SECURE, WRONG)
+STRANGER = Mx("mx-stranger.example", "127.25.0.16", "may", "mx-stranger.example", "other")
+MXS = (TLS, ENCRYPT, PLAIN, SECURE, WRONG, STRANGER)
 
 # Domains by the MX that holds their mailboxes.
 DOMAINS = {
@@ -35,8 +37,9 @@ DOMAINS = {
     "plain.example": PLAIN,
     "plain-but-must.example": PLAIN,  # a rule demands TLS
     "secure.example": SECURE,
-    "stranger.example": SECURE,  # a rule demands a certificate from a CA that has not issued this one
     "wrongname.example": WRONG,
+    "stranger.example": STRANGER,
+    "careful.example": STRANGER,  # as stranger.example, but its rule only observes
     "two-mx.example": TLS,  # the second; the first is dead
     "many1.example": TLS,
     "many2.example": TLS,

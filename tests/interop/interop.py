@@ -93,7 +93,8 @@ def main():
     try:
         examine(Network(lab, "" if options.direct else os.path.abspath(os.environ["WAXSEAL"])), options, report)
     except (LabError, OSError) as error:
-        report.check("lab", lambda: [str(error)])
+        complaint = str(error)
+        report.check("lab", lambda: [complaint])
     finally:
         if report.failed:
             print_logs(lab)

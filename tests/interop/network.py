@@ -16,12 +16,12 @@ class Network:
     def __init__(self, lab, binary):
         addresses = [GATE, *DEAD, *(mx.address for mx in MXS)]
         ports = dict(zip(PORTS, free_ports(addresses, len(PORTS))))
-        authority = Authority(lab.dir, "lab-ca")
-        self.internet = Internet(lab, ports["mx"], authority)
+        authorities = {name: Authority(lab.dir, f"{name}-ca") for name in ("lab", "other")}
+        self.internet = Internet(lab, ports["mx"], authorities)
         self.internet.start()
         self.waxseal = None
         if binary:
-            self.senders = self._through_waxseal(lab, binary, ports, authority)
+            self.senders = self._through_waxseal(lab, binary, ports, authorities["lab"])
         else:
             way = way_without_waxseal(lab, ports["mx"])
             self.senders = {"direct": Sender(lab, "direct", ports["submit1"], way)}
@@ -30,8 +30,7 @@ class Network:
 
     def _through_waxseal(self, lab, binary, ports, authority):
         dns.start(lab, ports["dns"])
-        other = Authority(lab.dir, "other-ca")
-        self.waxseal = Waxseal(lab, binary, ports, authority.certificate, other.certificate)
+        self.waxseal = Waxseal(lab, binary, ports, authority.certificate)
         self.waxseal.wait_until_ready()
         relay, lmtp = way_through_relay(ports["relay"]), way_through_lmtp(ports["lmtp"])
         return {

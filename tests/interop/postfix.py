@@ -158,23 +158,24 @@ class Sender(Instance):
 class Internet(Instance):
     """All MX of the lab: one Postfix, one listener per MX host, all with the same port."""
 
-    def __init__(self, lab, port, authority):
+    def __init__(self, lab, port, authorities):
         self.port = port
         mailboxes = [
             (f"{local_part}@{domain}", f"{domain}/{local_part}/") for domain in DOMAINS for local_part in MAILBOXES
         ]
-        listeners = "".join(self._listener(mx, authority) for mx in MXS)
+        listeners = "".join(self._listener(mx, authorities) for mx in MXS)
         super().__init__(lab, "internet", RECEIVING, listeners, mailboxes)
         (self.dir / "domains").write_text("".join(f"{domain} -\n" for domain in DOMAINS))
 
-    def _listener(self, mx, authority):
+    def _listener(self, mx, authorities):
         lines = [
             f"{mx.address}:{self.port} inet n - n - - smtpd",
             f"    -o myhostname={mx.host}",
             f"    -o smtpd_tls_security_level={mx.tls}",
         ]
         if mx.certified_as:
-            lines.append(f"    -o smtpd_tls_chain_files={authority.issue(mx.certified_as)}")
+            chain = authorities[mx.certified_by].issue(mx.certified_as)
+            lines.append(f"    -o smtpd_tls_chain_files={chain}")
         return "\n".join(lines) + "\n"
 
     def start(self):

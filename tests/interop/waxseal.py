@@ -31,6 +31,7 @@ allow_networks = ["127.25.0.0/24"]
 
 [tls]
 roots = "none"
+ca_files = ["{ca}"]
 """
 
 RULES = """\
@@ -45,29 +46,27 @@ tls = "encrypt"
 reason = "the lab demands it"
 
 [[rule]]
-domains = ["secure.example", "wrongname.example"]
+domains = ["secure.example", "wrongname.example", "stranger.example"]
 tls = "secure"
 match = ["hostname"]
-ca_file = "{right_ca}"
 
 [[rule]]
-domains = ["stranger.example"]
+domains = ["careful.example"]
 tls = "secure"
 match = ["hostname"]
-ca_file = "{other_ca}"
+mode = "observe"
 """
 
 
 class Waxseal:
     """A running waxseal."""
 
-    def __init__(self, lab, binary, ports, right_ca, other_ca):
+    def __init__(self, lab, binary, ports, ca):
         directory = lab.dir / "waxseal"
         (directory / "policies").mkdir(parents=True)
         config = directory / "waxseal.toml"
-        config.write_text(CONFIG.format(gate=GATE, **ports))
-        rules = RULES.format(right_ca=right_ca, other_ca=other_ca)
-        (directory / "policies/00-lab.toml").write_text(rules)
+        config.write_text(CONFIG.format(gate=GATE, ca=ca, **ports))
+        (directory / "policies/00-lab.toml").write_text(RULES)
         self._admin = f"http://{GATE}:{ports['admin']}"
         self.process = Process(lab, "waxseal-daemon", [binary, "run", "--config", config])
 
@@ -87,10 +86,10 @@ class Waxseal:
         with opener.open(self._admin + path, timeout=5) as answer:
             return answer.read().decode()
 
-    def total(self, metric, encryption):
-        """The sum of a counter over all label sets with that `encryption`."""
+    def total(self, metric, label=""):
+        """The sum of a counter over all label sets that contain `label`, such as `encryption="tls"`."""
         samples = re.findall(rf"(?m)^{metric}\{{(.*)\}} (\S+)$", self._fetch("/metrics"))
-        return sum(int(float(value)) for labels, value in samples if f'encryption="{encryption}"' in labels)
+        return sum(int(float(value)) for labels, value in samples if label in labels)
 
     def log(self):
         return self.process.log.read_text(errors="replace")
