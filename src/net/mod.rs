@@ -2,3 +2,5 @@
 
 pub mod dial;
 pub mod resolver;
+pub mod stream;
+pub mod tls;

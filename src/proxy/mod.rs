@@ -1,2 +1,27 @@
-//! The proxy.
+//! From an accepted connection to a counted outcome: sessions, legs and upstream connections.
+//!
+//! [`accept`] lets MTAs in. [`session`] drives the SMTP or LMTP dialogue with one MTA and gathers the
+//! recipients of a transaction into one [`leg`] per recipient domain. A leg asks the [`gate`] what has
+//! to be proven, lets [`opener`] find an MX that proves it, and owns the [`upstream`] connection from
+//! MAIL FROM to the reply to the end of data.
+//!
+//! What this room promises: a recipient gets its 250 only after its MX has said 250; nothing is sent to
+//! an MX without an `Authorized`; the content passes through one buffer of fixed size, octet for octet,
+//! to all legs at the same time; every leg ends in exactly one `Outcome`.
+//!
+//! The server side of the dialogue is sans-io (`smtp::session`). The client side is plain sequential
+//! async code over types that stand for its states (dialled, greeted, ready, in a transaction): each
+//! step awaits one reply, and reads better in the order in which it happens.
+
+pub mod accept;
+mod content;
+mod dead;
+pub mod gate;
+mod leg;
+mod opener;
+pub mod session;
 pub mod settings;
+mod transaction;
+pub mod upstream;
+
+pub use dead::DeadAddresses;

@@ -1,0 +1,194 @@
+//! A connection with one read buffer: lines for the dialogue, chunks for the content.
+//!
+//! The same wire serves both sides, MTA and MX, in the clear or under TLS. Memory is bounded: the
+//! buffer holds at most one chunk, and a line that does not fit the caller's limit is an error. After
+//! a switch to TLS nothing that was read before may survive, so the switch demands an empty buffer.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsStream;
+
+/// Octets read at once, and the size of the buffer.
+pub const CHUNK: usize = 32 * 1024;
+
+/// Why a wire gave nothing, or took nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Nothing came, or nothing was taken, in time.
+    #[error("timed out")]
+    TimedOut,
+    /// The other side closed the connection.
+    #[error("connection closed")]
+    Closed,
+    /// The connection broke.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A line is longer than the limit.
+    #[error("line too long")]
+    LineTooLong,
+}
+
+/// TCP, or TLS over TCP.
+#[derive(Debug)]
+pub enum Socket {
+    /// In the clear.
+    Plain(TcpStream),
+    /// TLS, as client or as server.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Given away for a handshake: reads as closed.
+    Taken,
+}
+
+/// A connection and what was read from it but not yet consumed.
+#[derive(Debug)]
+pub struct Wire {
+    socket: Socket,
+    input: Vec<u8>,
+    start: usize,
+}
+
+impl Wire {
+    /// A wire with an empty buffer.
+    pub fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            input: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// What was read and not yet consumed.
+    pub fn buffered(&self) -> &[u8] {
+        &self.input[self.start..]
+    }
+
+    /// Drops the first `octets` of the buffer.
+    pub fn consume(&mut self, octets: usize) {
+        self.start += octets;
+        debug_assert!(self.start <= self.input.len());
+        if self.start == self.input.len() {
+            self.input.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Reads what is there, at least one octet, at most up to [`CHUNK`] in the buffer.
+    pub async fn fill(&mut self, within: Duration) -> Result<(), WireError> {
+        if self.start > 0 {
+            self.input.drain(..self.start);
+            self.start = 0;
+        }
+        self.input.reserve(CHUNK.saturating_sub(self.input.len()));
+        let room = CHUNK.saturating_sub(self.input.len()).max(1) as u64;
+        let mut limited = (&mut self.socket).take(room);
+        match timeout(within, limited.read_buf(&mut self.input)).await {
+            Err(_) => Err(WireError::TimedOut),
+            Ok(Ok(0)) => Err(WireError::Closed),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// The length of the first line in the buffer, its line feed included; `None` when the buffer
+    /// holds no whole line.
+    pub fn line_length(&self) -> Option<usize> {
+        memchr::memchr(b'\n', self.buffered()).map(|at| at + 1)
+    }
+
+    /// Reads until the buffer begins with a whole line, and tells its length. `limit` counts the
+    /// line feed.
+    pub async fn line(&mut self, limit: usize, within: Duration) -> Result<usize, WireError> {
+        loop {
+            match self.line_length() {
+                Some(length) if length <= limit => return Ok(length),
+                None if self.buffered().len() < limit.min(CHUNK) => self.fill(within).await?,
+                _ => return Err(WireError::LineTooLong),
+            }
+        }
+    }
+
+    /// Writes all of `octets`, and makes sure that they leave: a TLS record may otherwise stay behind.
+    pub async fn send(&mut self, octets: &[u8], within: Duration) -> Result<(), WireError> {
+        let write = async {
+            self.socket.write_all(octets).await?;
+            self.socket.flush().await
+        };
+        match timeout(within, write).await {
+            Err(_) => Err(WireError::TimedOut),
+            Ok(result) => result.map_err(WireError::from),
+        }
+    }
+
+    /// Ends the sending direction (under TLS with `close_notify`).
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.socket.shutdown().await
+    }
+
+    /// Gives the TCP stream away for a TLS handshake. `None` when octets are left in the buffer, which
+    /// somebody must have injected (CVE-2011-0411), or when this is TLS already.
+    pub fn take_plain(&mut self) -> Option<TcpStream> {
+        if !self.buffered().is_empty() {
+            return None;
+        }
+        match std::mem::replace(&mut self.socket, Socket::Taken) {
+            Socket::Plain(stream) => Some(stream),
+            Socket::Tls(_) | Socket::Taken => None,
+        }
+    }
+}
+
+/// A line without its end: CRLF, or LF alone.
+pub fn trim_line(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Taken => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Taken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Taken => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Taken => Poll::Ready(Ok(())),
+        }
+    }
+}

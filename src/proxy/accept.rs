@@ -1,0 +1,174 @@
+//! Lets MTAs in: who may connect, how many, and how it ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::net::stream::{Socket, Wire};
+use crate::policy::failure::Refusal;
+use crate::policy::outcome::{Event, Ingress};
+use crate::proxy::gate::Gate;
+use crate::proxy::session::{Driver, Transaction};
+use crate::proxy::settings::{Listener, MtaTls};
+use crate::smtp::session::{Flavour, Session, Settings as SessionSettings, StartTls};
+
+/// A client that is turned away gets this long to take the reply.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// After an error of `accept` (such as no free file descriptor) there is this pause.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `socket` until `draining` turns true; then waits for the sessions, at most as long as
+/// `drain` says, and ends those that are left.
+pub async fn serve(
+    socket: TcpListener,
+    listener: Listener,
+    gates: Arc<ArcSwap<Gate>>,
+    mut draining: watch::Receiver<bool>,
+) {
+    let doorman = Doorman {
+        listener,
+        gates,
+        draining: draining.clone(),
+    };
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => break,
+            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+            accepted = socket.accept() => match accepted {
+                Ok((stream, client)) => doorman.admit(stream, client, &mut sessions),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(socket);
+    let drain = doorman.gates.load().settings.timeouts.drain;
+    let finished = timeout(drain, async {
+        while sessions.join_next().await.is_some() {}
+    })
+    .await;
+    if finished.is_err() {
+        tracing::warn!(
+            sessions = sessions.len(),
+            "sessions still open after the drain time; their messages stay with the MTA"
+        );
+        sessions.shutdown().await;
+    }
+}
+
+struct Doorman {
+    listener: Listener,
+    gates: Arc<ArcSwap<Gate>>,
+    draining: watch::Receiver<bool>,
+}
+
+impl Doorman {
+    fn admit(&self, stream: TcpStream, client: SocketAddr, sessions: &mut JoinSet<()>) {
+        let gate = self.gates.load_full();
+        let client = client.ip().to_canonical();
+        let refusal = if !self.allows(client) {
+            Some(Refusal::NotAllowed)
+        } else if sessions.len() >= self.listener.max_sessions {
+            Some(Refusal::Overloaded)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            tracing::info!(%client, reason = refusal.label(), "connection turned away");
+            gate.observer
+                .record(Event::Refused(self.listener.kind, refusal));
+            tokio::spawn(turn_away(stream, refusal));
+            return;
+        }
+        let driver = self.driver(stream, client, gate);
+        let open = Open::new(Arc::clone(&driver.gate), self.listener.kind);
+        sessions.spawn(async move {
+            driver.run().await;
+            drop(open);
+        });
+    }
+
+    fn allows(&self, client: IpAddr) -> bool {
+        self.listener
+            .allow
+            .iter()
+            .any(|network| network.contains(&client))
+    }
+
+    fn driver(&self, stream: TcpStream, client: IpAddr, gate: Arc<Gate>) -> Driver {
+        // A reply must not wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let (tls, starttls) = match &self.listener.tls {
+            MtaTls::Off => (None, StartTls::NotOffered),
+            MtaTls::Offered(config) => (Some(Arc::clone(config)), StartTls::Offered),
+            MtaTls::Required(config) => (Some(Arc::clone(config)), StartTls::Required),
+        };
+        let settings = session_settings(&gate, self.listener.kind, starttls);
+        Driver {
+            gates: Arc::clone(&self.gates),
+            gate,
+            ingress: self.listener.kind,
+            client,
+            wire: Wire::new(Socket::Plain(stream)),
+            session: Session::new(Arc::new(settings)),
+            tls,
+            draining: self.draining.clone(),
+            output: Vec::new(),
+            burst: Vec::new(),
+            transaction: Transaction::default(),
+        }
+    }
+}
+
+fn session_settings(gate: &Gate, kind: Ingress, starttls: StartTls) -> SessionSettings {
+    let limits = &gate.settings.limits;
+    SessionSettings {
+        flavour: match kind {
+            Ingress::Relay => Flavour::Relay,
+            Ingress::Lmtp => Flavour::Lmtp,
+        },
+        hostname: gate.settings.hostname.clone(),
+        max_size: gate.settings.max_size,
+        starttls,
+        max_recipients: limits.max_recipients,
+        max_legs: limits.max_legs,
+        max_errors: limits.max_errors,
+    }
+}
+
+async fn turn_away(stream: TcpStream, refusal: Refusal) {
+    let mut reply = Vec::new();
+    refusal.reply().write_to(&mut reply);
+    let mut wire = Wire::new(Socket::Plain(stream));
+    if wire.send(&reply, FAREWELL).await.is_ok() {
+        let _ = wire.shutdown().await;
+    }
+}
+
+/// Counts a session for as long as it lives, also when it is cut off.
+struct Open {
+    gate: Arc<Gate>,
+    kind: Ingress,
+}
+
+impl Open {
+    fn new(gate: Arc<Gate>, kind: Ingress) -> Self {
+        gate.observer.record(Event::SessionOpened(kind));
+        Self { gate, kind }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.gate.observer.record(Event::SessionClosed(self.kind));
+    }
+}

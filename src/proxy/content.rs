@@ -1,0 +1,193 @@
+//! The content of a message on its way from one MTA to all legs at once.
+//!
+//! One buffer of fixed size: what was read is scanned, written to every leg, and only then is more read.
+//! So the slowest MX sets the pace, and a message of any size costs the same memory. The legs get the
+//! very octets that the MTA sent. A CR or LF that stands alone, or a message that grows too large, ends
+//! all legs at once by closing their connections, and the rest of the message is read and thrown away, so
+//! that the MTA gets its reply in its place.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::net::stream::{Wire, WireError};
+use crate::policy::failure::Refusal;
+use crate::proxy::leg::Leg;
+use crate::proxy::settings::{BareNewline, Settings};
+use crate::smtp::command::{Chunk, Last};
+use crate::smtp::data::{ChunkGuard, DataScanner, Normaliser, Scan, Status};
+
+/// How the content ended, seen from the MTA's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// All of it went to the legs.
+    Whole,
+    /// waxseal refused it; the legs are gone.
+    Refused(Refusal),
+}
+
+/// The state of one message's content.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    octets: u64,
+    guard: ChunkGuard,
+}
+
+/// How DATA is read.
+enum Reader {
+    /// Octet for octet.
+    Verbatim(DataScanner),
+    /// Newlines that stand alone become CRLF.
+    Normalising(Normaliser, Vec<u8>),
+}
+
+impl Reader {
+    fn new(bare_newline: BareNewline) -> Self {
+        match bare_newline {
+            BareNewline::Reject => Self::Verbatim(DataScanner::default()),
+            BareNewline::Normalise => Self::Normalising(Normaliser::default(), Vec::new()),
+        }
+    }
+
+    /// Scans `input`; what is to be sent is the second value.
+    fn read<'a>(&'a mut self, input: &'a [u8]) -> (Scan, &'a [u8]) {
+        match self {
+            Self::Verbatim(scanner) => {
+                let scan = scanner.scan(input);
+                (scan, &input[..scan.taken])
+            }
+            Self::Normalising(normaliser, output) => {
+                output.clear();
+                (normaliser.feed(input, output), output)
+            }
+        }
+    }
+
+    /// Finds the end of a message that has been refused.
+    fn drain(&mut self, input: &[u8]) -> Scan {
+        match self {
+            Self::Verbatim(scanner) => scanner.drain(input),
+            Self::Normalising(normaliser, output) => {
+                output.clear();
+                normaliser.feed(input, output)
+            }
+        }
+    }
+}
+
+impl Content {
+    /// Carries DATA up to its CRLF.CRLF.
+    pub(super) async fn data(
+        &mut self,
+        wire: &mut Wire,
+        legs: &mut Vec<Leg>,
+        settings: &Settings,
+    ) -> Result<Taken, WireError> {
+        let mut reader = Reader::new(settings.bare_newline);
+        let mut refused = None;
+        loop {
+            let input = filled(wire, settings.timeouts.mta_data).await?;
+            let scan = if refused.is_some() {
+                reader.drain(input)
+            } else {
+                let (scan, piece) = reader.read(input);
+                self.octets += piece.len() as u64;
+                refused = match scan.status {
+                    Status::BareNewline => Some(Refusal::BareNewline),
+                    _ if self.too_big(settings) => Some(Refusal::TooBig),
+                    _ => None,
+                };
+                match refused {
+                    Some(_) => legs.clear(),
+                    None => send(legs, piece).await,
+                }
+                scan
+            };
+            wire.consume(scan.taken);
+            if scan.status == Status::End {
+                return Ok(refused.map_or(Taken::Whole, Taken::Refused));
+            }
+        }
+    }
+
+    /// Carries one chunk of BDAT. Legs that failed to begin are passed over by themselves.
+    pub(super) async fn chunk(
+        &mut self,
+        wire: &mut Wire,
+        chunk: Chunk,
+        legs: &mut Vec<Leg>,
+        settings: &Settings,
+    ) -> Result<Taken, WireError> {
+        self.octets = self.octets.saturating_add(chunk.size);
+        let mut refused = match chunk {
+            _ if self.too_big(settings) => Some(Refusal::TooBig),
+            // The end of the content may come with no octet of its own.
+            Chunk { size: 0, .. } => self.judge(&[], 0, chunk.last),
+            _ => None,
+        };
+        match refused {
+            Some(_) => legs.clear(),
+            None => {
+                join_all(legs.iter_mut().map(|leg| leg.begin_chunk(chunk))).await;
+            }
+        }
+        let mut left = chunk.size;
+        while left > 0 {
+            let input = filled(wire, settings.timeouts.mta_data).await?;
+            let length = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+            let piece = &input[..length];
+            left -= length as u64;
+            refused = refused.or_else(|| self.judge(piece, left, chunk.last));
+            match refused {
+                Some(_) => legs.clear(),
+                None => send(legs, piece).await,
+            }
+            wire.consume(length);
+        }
+        Ok(refused.map_or(Taken::Whole, Taken::Refused))
+    }
+
+    /// Judges a piece before it is sent; `left` octets of its chunk are still to come.
+    fn judge(&mut self, piece: &[u8], left: u64, last: Last) -> Option<Refusal> {
+        let clean = self.guard.scan(piece).is_ok()
+            && (left > 0 || last == Last::No || self.guard.finish().is_ok());
+        (!clean).then_some(Refusal::BareNewline)
+    }
+
+    fn too_big(&self, settings: &Settings) -> bool {
+        settings.max_size.is_some_and(|most| self.octets > most)
+    }
+}
+
+/// Reads and throws away `octets` octets.
+pub(super) async fn swallow(
+    wire: &mut Wire,
+    mut octets: u64,
+    within: Duration,
+) -> Result<(), WireError> {
+    while octets > 0 {
+        let input = filled(wire, within).await?;
+        let length = usize::try_from(octets).map_or(input.len(), |left| left.min(input.len()));
+        wire.consume(length);
+        octets -= length as u64;
+    }
+    Ok(())
+}
+
+/// What is in the buffer, after reading if it was empty.
+async fn filled(wire: &mut Wire, within: Duration) -> Result<&[u8], WireError> {
+    if wire.buffered().is_empty() {
+        wire.fill(within).await?;
+    }
+    Ok(wire.buffered())
+}
+
+async fn send(legs: &mut [Leg], piece: &[u8]) {
+    match legs {
+        [] => {}
+        [leg] => leg.content(piece).await,
+        legs => {
+            join_all(legs.iter_mut().map(|leg| leg.content(piece))).await;
+        }
+    }
+}

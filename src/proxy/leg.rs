@@ -1,0 +1,280 @@
+//! The part of a transaction that is for one recipient domain.
+//!
+//! A leg decides, finds an MX, and carries recipients and content to it. Whatever goes wrong ends the
+//! leg: from then on every question gets the same answer, the reply that tells why. It ends in exactly
+//! one `Outcome`, also when it is dropped half-way because the MTA went away.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout};
+
+use crate::name::Destination;
+use crate::policy::failure::Failure;
+use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
+use crate::policy::rules::Origin;
+use crate::policy::verdict::{Plan, Policy, Verdict};
+use crate::proxy::gate::Gate;
+use crate::proxy::opener::Stop;
+use crate::proxy::settings::SealReply;
+use crate::proxy::transaction::{Begun, Transaction};
+use crate::smtp::command::{Chunk, Last, Mail, Recipient};
+use crate::smtp::reply::Reply;
+
+/// One leg.
+pub(super) struct Leg {
+    gate: Arc<Gate>,
+    ingress: Ingress,
+    destination: Destination,
+    sender: Option<Destination>,
+    started: Instant,
+    state: State,
+    policy: Policy,
+    rule: Option<Origin>,
+    link: Option<Link>,
+    recipients: usize,
+    octets: u64,
+}
+
+enum State {
+    /// No recipient yet.
+    New,
+    /// An MX has the envelope.
+    Open(Box<Transaction>),
+    /// Decided; every further question gets this reply.
+    Over(Reply, End),
+    /// The outcome is recorded.
+    Recorded,
+}
+
+impl Leg {
+    /// A leg to `destination`.
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        ingress: Ingress,
+        destination: Destination,
+        mail: &Mail,
+    ) -> Self {
+        Self {
+            gate,
+            ingress,
+            destination,
+            sender: mail.path.domain().cloned(),
+            started: Instant::now(),
+            state: State::New,
+            policy: Policy::Opportunistic,
+            rule: None,
+            link: None,
+            recipients: 0,
+            octets: 0,
+        }
+    }
+
+    /// Whose leg this is.
+    pub(super) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Recipients that the MX has accepted.
+    pub(super) fn accepted(&self) -> usize {
+        self.recipients
+    }
+
+    /// Offers recipients to the MX; one reply for each, in order.
+    pub(super) async fn offer(&mut self, mail: &Mail, recipients: &[&Recipient]) -> Vec<Reply> {
+        let replies = match &mut self.state {
+            State::New => self.open(mail, recipients).await,
+            State::Open(transaction) => transaction
+                .recipients(recipients)
+                .await
+                .map_err(Stop::Failure),
+            State::Over(reply, _) => Ok(vec![reply.clone(); recipients.len()]),
+            State::Recorded => Ok(Vec::new()),
+        };
+        match replies {
+            Ok(replies) => {
+                self.recipients += match self.state {
+                    State::Open(_) => replies.iter().filter(|reply| reply.is_positive()).count(),
+                    _ => 0,
+                };
+                replies
+            }
+            Err(stop) => vec![self.stop(stop); recipients.len()],
+        }
+    }
+
+    /// Decides and introduces the message to an MX, all within the time that the MTA can be made to wait.
+    async fn open(&mut self, mail: &Mail, recipients: &[&Recipient]) -> Result<Vec<Reply>, Stop> {
+        let gate = Arc::clone(&self.gate);
+        let within = gate.settings.timeouts.ready;
+        let opening = async {
+            let plan = self.plan().await.map_err(Stop::Failure)?;
+            gate.introduce(&plan, &self.destination, mail, recipients)
+                .await
+        };
+        let Ok(opened) = timeout(within, opening).await else {
+            return Err(Stop::Failure(Failure::NotReadyInTime(
+                self.destination.clone(),
+            )));
+        };
+        let Begun {
+            transaction,
+            replies,
+        } = opened?;
+        self.link = Some(transaction.link().clone());
+        self.state = State::Open(Box::new(transaction));
+        Ok(replies)
+    }
+
+    async fn plan(&mut self) -> Result<Plan, Failure> {
+        let sender = self.sender.as_ref().and_then(Destination::domain);
+        match self.gate.decide(&self.destination, sender).await.verdict {
+            Verdict::Deliver(plan) => {
+                self.policy = plan.policy;
+                self.rule.clone_from(&plan.rule);
+                Ok(plan)
+            }
+            Verdict::Stop { failure, policy } => {
+                self.policy = policy;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Asks for 354 to DATA.
+    pub(super) async fn begin_data(&mut self) -> Result<(), Reply> {
+        let State::Open(transaction) = &mut self.state else {
+            return Err(self.answer());
+        };
+        let begun = transaction.begin_data().await;
+        self.settle(begun)
+    }
+
+    /// Announces a chunk of BDAT.
+    pub(super) async fn begin_chunk(&mut self, chunk: Chunk) -> Result<(), Reply> {
+        let State::Open(transaction) = &mut self.state else {
+            return Err(self.answer());
+        };
+        let begun = transaction.begin_chunk(chunk).await;
+        self.settle(begun)
+    }
+
+    /// Passes a piece of content on. A leg that fails keeps quiet until it is asked for its reply.
+    pub(super) async fn content(&mut self, piece: &[u8]) {
+        let State::Open(transaction) = &mut self.state else {
+            return;
+        };
+        match transaction.content(piece).await {
+            Ok(()) => self.octets += piece.len() as u64,
+            Err(failure) => {
+                let stop = match transaction.last_words().await {
+                    Some(reply) => Stop::Replied(transaction.link().clone(), reply),
+                    None => Stop::Failure(failure),
+                };
+                self.stop(stop);
+            }
+        }
+    }
+
+    /// Ends a chunk of BDAT; the reply to it, where there is something to say before the last one.
+    pub(super) async fn end_chunk(&mut self, last: Last) -> Option<Reply> {
+        let State::Open(transaction) = &mut self.state else {
+            return Some(self.answer());
+        };
+        match (transaction.end_chunk(last).await, last) {
+            (Ok(Some(reply)), Last::Yes) => Some(self.conclude(reply)),
+            (Ok(Some(reply)), Last::No) if !reply.is_positive() => {
+                let link = transaction.link().clone();
+                Some(self.stop(Stop::Replied(link, reply)))
+            }
+            (Ok(reply), _) => reply,
+            (Err(failure), _) => Some(self.stop(Stop::Failure(failure))),
+        }
+    }
+
+    /// Waits for the MX's word on the message.
+    pub(super) async fn end_of_data(&mut self) -> Reply {
+        let State::Open(transaction) = &mut self.state else {
+            return self.answer();
+        };
+        match transaction.end_of_data().await {
+            Ok(reply) => self.conclude(reply),
+            Err(failure) => self.stop(Stop::Failure(failure)),
+        }
+    }
+
+    /// Takes the MX's word on the message and makes the MTA's reply out of it.
+    fn conclude(&mut self, reply: Reply) -> Reply {
+        let end = if reply.is_positive() {
+            End::Delivered(reply.clone())
+        } else {
+            End::Rejected(reply.clone())
+        };
+        let reply = match (&self.link, self.gate.settings.seal) {
+            (Some(link), SealReply::Stamped) if reply.is_positive() => {
+                reply.with_suffix(&link.stamp())
+            }
+            _ => reply,
+        };
+        self.over(reply, end)
+    }
+
+    fn settle(&mut self, begun: Result<Result<(), Reply>, Failure>) -> Result<(), Reply> {
+        match begun {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reply)) => Err(self.conclude(reply)),
+            Err(failure) => Err(self.stop(Stop::Failure(failure))),
+        }
+    }
+
+    fn stop(&mut self, stop: Stop) -> Reply {
+        match stop {
+            Stop::Failure(failure) => self.over(failure.reply(), End::Failed(failure)),
+            Stop::Replied(link, reply) => {
+                self.link = Some(link);
+                self.over(reply.clone(), End::Rejected(reply))
+            }
+        }
+    }
+
+    fn over(&mut self, reply: Reply, end: End) -> Reply {
+        let next = State::Over(reply.clone(), end);
+        if let State::Open(transaction) = std::mem::replace(&mut self.state, next) {
+            transaction.end();
+        }
+        reply
+    }
+
+    /// What a leg that is over says.
+    fn answer(&self) -> Reply {
+        match &self.state {
+            State::Over(reply, _) => reply.clone(),
+            _ => Reply::new(503, "5.5.1", "there is no recipient for this message"),
+        }
+    }
+}
+
+impl Drop for Leg {
+    /// Records the outcome, and closes the connection of a leg that was abandoned.
+    fn drop(&mut self) {
+        let end = match std::mem::replace(&mut self.state, State::Recorded) {
+            State::New | State::Recorded => return,
+            State::Over(_, end) => end,
+            State::Open(transaction) => {
+                transaction.end();
+                End::Abandoned
+            }
+        };
+        self.gate.observer.record(Event::Outcome(&Outcome {
+            listener: self.ingress,
+            destination: self.destination.clone(),
+            sender: self.sender.clone(),
+            policy: self.policy,
+            rule: self.rule.clone(),
+            link: self.link.take(),
+            recipients: self.recipients,
+            octets: self.octets,
+            elapsed: self.started.elapsed(),
+            end,
+        }));
+    }
+}

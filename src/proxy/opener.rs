@@ -1,0 +1,273 @@
+//! Which address is dialled next, and what is remembered of those that did not do.
+//!
+//! MX hosts in order of preference, equals in random order (RFC 5321 §5.1); of each host the addresses of
+//! both families in turn, the preferred family first. The order never looks at how safe a host is: a host
+//! that fails its requirement is passed over, not ranked down.
+
+use std::net::IpAddr;
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use crate::name::Destination;
+use crate::policy::authorize::Peer;
+use crate::policy::failure::{Failure, Fault};
+use crate::policy::outcome::{Event, Link};
+use crate::policy::requirement::Requirement;
+use crate::policy::verdict::{Candidate, Plan};
+use crate::proxy::gate::Gate;
+use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
+use crate::proxy::transaction::{Begun, NotBegun};
+use crate::proxy::upstream::{Ready, Starttls};
+use crate::smtp::command::{Mail, Recipient};
+use crate::smtp::reply::Reply;
+
+/// One address to dial, and what it must prove.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Attempt<'p> {
+    pub(super) peer: Peer,
+    pub(super) port: u16,
+    pub(super) requirement: &'p Requirement,
+}
+
+/// Why no MX took the envelope.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// waxseal's own reason.
+    Failure(Failure),
+    /// The MX replied to MAIL, or the envelope cannot be said to it.
+    Replied(Link, Reply),
+}
+
+/// The most telling of several failed attempts: a policy that was not met beats the network, and the
+/// later one beats the earlier one.
+#[derive(Debug, Default)]
+struct Worst(Option<Stop>);
+
+impl Worst {
+    fn note(&mut self, stop: Stop) {
+        let settled = matches!(&self.0, Some(Stop::Failure(failure)) if failure.is_about_policy());
+        let policy = matches!(&stop, Stop::Failure(failure) if failure.is_about_policy());
+        if !settled || policy {
+            self.0 = Some(stop);
+        }
+    }
+}
+
+/// The attempts of a plan in the order in which they are made, and the failures of the hosts that are not
+/// dialled at all.
+pub(super) fn itinerary<'p>(
+    plan: &'p Plan,
+    limits: &MxSettings,
+    rng: &mut impl Rng,
+) -> (Vec<Attempt<'p>>, Vec<Failure>) {
+    let mut candidates: Vec<&Candidate> = plan.candidates.iter().collect();
+    candidates.shuffle(rng);
+    candidates.sort_by_key(|candidate| candidate.preference);
+    candidates.truncate(limits.max_hosts);
+    let mut attempts = Vec::new();
+    let mut failures = Vec::new();
+    for candidate in candidates {
+        match &candidate.way {
+            Err(failure) => failures.push(failure.clone()),
+            Ok(way) => {
+                attempts.extend(in_turn(&way.addresses).into_iter().map(|address| Attempt {
+                    peer: Peer {
+                        host: candidate.host.clone(),
+                        address,
+                    },
+                    port: plan.port,
+                    requirement: &way.requirement,
+                }));
+            }
+        }
+    }
+    attempts.truncate(limits.max_addresses);
+    (attempts, failures)
+}
+
+/// The two families in turn, the family of the first address first.
+fn in_turn(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
+    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv4() == first_is_v4);
+    let mut second = second.into_iter();
+    let mut order = Vec::with_capacity(addresses.len());
+    for address in first {
+        order.push(address);
+        order.extend(second.next());
+    }
+    order.extend(second);
+    order
+}
+
+impl Gate {
+    /// Finds the MX that proves what the plan asks for and takes the envelope.
+    pub(super) async fn introduce(
+        &self,
+        plan: &Plan,
+        destination: &Destination,
+        mail: &Mail,
+        recipients: &[&Recipient],
+    ) -> Result<Begun, Stop> {
+        let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng());
+        let mut worst = Worst::default();
+        for failure in failures {
+            worst.note(Stop::Failure(failure));
+        }
+        for attempt in &attempts {
+            let ready = match self.attempt(attempt).await {
+                Ok(ready) => ready,
+                Err(failure) => {
+                    worst.note(Stop::Failure(failure));
+                    continue;
+                }
+            };
+            let link = ready.link();
+            match ready.begin(&self.settings.timeouts, mail, recipients).await {
+                Ok(begun) => return Ok(begun),
+                Err(NotBegun::Failed(failure)) => worst.note(Stop::Failure(failure)),
+                // A 4xx before any recipient was answered: the next MX may be in a better mood.
+                Err(NotBegun::Refused(reply)) if reply.is_transient() => {
+                    worst.note(Stop::Replied(link, reply));
+                }
+                Err(NotBegun::Refused(reply)) => return Err(Stop::Replied(link, reply)),
+            }
+        }
+        Err(worst
+            .0
+            .unwrap_or_else(|| Stop::Failure(Failure::NoUsableMx(destination.clone()))))
+    }
+
+    /// Makes one attempt, and a second one in plaintext where the requirement allows that.
+    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Ready, Failure> {
+        let Attempt {
+            peer,
+            port,
+            requirement,
+        } = attempt;
+        if self.dead.knows((peer.address, *port).into()) {
+            let fault = Fault::Unreachable("it did not connect a short while ago".to_owned());
+            return Err(peer.failure(fault));
+        }
+        let first = self.tried(peer, self.open(peer, *port, requirement).await);
+        // The second try is a fresh connection: what a failed handshake leaves behind is not SMTP.
+        let falls_back = requirement.allows_plaintext()
+            && self.settings.after_failed_handshake == AfterFailedHandshake::Plaintext;
+        match first {
+            Err(Failure::Attempt {
+                fault: Fault::Handshake(_),
+                ..
+            }) if falls_back => {
+                let second = self
+                    .open_with(peer, *port, requirement, Starttls::NotAfterFailure)
+                    .await;
+                self.tried(peer, second)
+            }
+            other => other,
+        }
+    }
+
+    fn tried(&self, peer: &Peer, result: Result<Ready, Failure>) -> Result<Ready, Failure> {
+        self.observer
+            .record(Event::Attempt(peer, result.as_ref().err()));
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+    use crate::name::MailHost;
+    use crate::policy::handshake::TlsVersion;
+    use crate::policy::requirement::{Demand, Mode};
+    use crate::policy::verdict::{Policy, Way};
+    use std::time::Duration;
+
+    fn candidate(host: &str, preference: u16, addresses: &[&str]) -> Candidate {
+        let requirement = Requirement {
+            demand: Demand::Opportunistic,
+            mode: Mode::Enforce,
+            min_version: TlsVersion::Tls12,
+            server_name: None,
+        };
+        let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        Candidate {
+            host: MailHost::Named(host.parse().unwrap()),
+            preference,
+            way: Ok(Way {
+                addresses,
+                requirement,
+            }),
+        }
+    }
+
+    fn hosts(candidates: Vec<Candidate>, limits: &MxSettings, seed: u64) -> Vec<String> {
+        let plan = Plan {
+            candidates,
+            port: 25,
+            policy: Policy::Opportunistic,
+            rule: None,
+            mode: Mode::Enforce,
+        };
+        let (attempts, _) = itinerary(&plan, limits, &mut SmallRng::seed_from_u64(seed));
+        attempts
+            .iter()
+            .map(|a| format!("{} {}", a.peer.host, a.peer.address))
+            .collect()
+    }
+
+    fn limits(max_hosts: usize, max_addresses: usize) -> MxSettings {
+        MxSettings {
+            port: 25,
+            max_hosts,
+            max_addresses,
+            dead_for: Duration::ZERO,
+            dead_entries: 0,
+        }
+    }
+
+    #[test]
+    fn families_take_turns_and_the_preferred_one_is_first() {
+        let mx = candidate("a", 0, &["::1", "::2", "::3", "1.1.1.1"]);
+        assert_eq!(
+            hosts(vec![mx], &limits(9, 9), 0),
+            ["a ::1", "a 1.1.1.1", "a ::2", "a ::3"]
+        );
+    }
+
+    #[test]
+    fn preference_is_kept_and_equals_come_in_every_order() {
+        let plan = || {
+            vec![
+                candidate("late", 20, &["9.9.9.9"]),
+                candidate("a", 10, &["1.1.1.1"]),
+                candidate("b", 10, &["2.2.2.2"]),
+            ]
+        };
+        let orders: std::collections::HashSet<String> = (0..50)
+            .map(|seed| {
+                let order = hosts(plan(), &limits(9, 9), seed);
+                assert_eq!(order[2], "late 9.9.9.9");
+                order[0].clone()
+            })
+            .collect();
+        assert_eq!(orders.len(), 2);
+    }
+
+    #[test]
+    fn hosts_and_addresses_are_limited() {
+        let plan = || {
+            vec![
+                candidate("a", 1, &["1.1.1.1", "1.1.1.2"]),
+                candidate("b", 2, &["2.2.2.2"]),
+            ]
+        };
+        assert_eq!(hosts(plan(), &limits(1, 9), 0).len(), 2);
+        assert_eq!(hosts(plan(), &limits(9, 1), 0), ["a 1.1.1.1"]);
+    }
+}

@@ -1,0 +1,408 @@
+//! The driver of one session: reads the MTA's lines, asks the legs, writes the replies.
+//!
+//! `smtp::session` knows the protocol; this loop knows sockets and time. Commands that arrive in one
+//! burst stay one burst: recipients are gathered until something else is asked or nothing is left to
+//! read, then offered to all legs at once, and their replies leave in one write, in order.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::name::Destination;
+use crate::net::stream::{Socket, Wire, WireError, trim_line};
+use crate::net::tls;
+use crate::policy::failure::Refusal;
+use crate::policy::outcome::{Event, Ingress};
+use crate::proxy::content::{Content, Taken, swallow};
+use crate::proxy::gate::Gate;
+use crate::proxy::leg::Leg;
+use crate::smtp::command::{self, Chunk, Command, Last, Recipient};
+use crate::smtp::reply::Reply;
+use crate::smtp::session::{Action, Answered, Session};
+
+/// One session with an MTA.
+pub struct Driver {
+    /// The gate as it is now; a transaction keeps the one that it began with.
+    pub(super) gates: Arc<ArcSwap<Gate>>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) ingress: Ingress,
+    pub(super) client: IpAddr,
+    pub(super) wire: Wire,
+    pub(super) session: Session,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// True once waxseal is stopping.
+    pub(super) draining: watch::Receiver<bool>,
+    pub(super) output: Vec<u8>,
+    pub(super) burst: Vec<Pending>,
+    pub(super) transaction: Transaction,
+}
+
+/// What is known of the transaction at hand.
+#[derive(Default)]
+pub(super) struct Transaction {
+    legs: Vec<Leg>,
+    /// The destination of each accepted recipient, in order.
+    accepted: Vec<Destination>,
+    /// The content, once BDAT has begun.
+    content: Option<Content>,
+}
+
+/// A recipient of the burst, or the reply that it has already got.
+pub(super) enum Pending {
+    Asked(Recipient),
+    Answered(Reply),
+}
+
+/// Why a session ends.
+enum Farewell {
+    /// The reply has been written.
+    Said,
+    /// Say this first.
+    Say(Refusal),
+    /// The MTA is gone.
+    Gone,
+}
+
+impl From<WireError> for Farewell {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::TimedOut => Self::Say(Refusal::Idle),
+            _ => Self::Gone,
+        }
+    }
+}
+
+type Step = Result<(), Farewell>;
+
+impl Driver {
+    /// Runs the session to its end.
+    pub async fn run(mut self) {
+        self.reply(&self.session.greeting());
+        let farewell = loop {
+            if let Err(farewell) = self.step().await {
+                break farewell;
+            }
+        };
+        // Open legs end here, before the last word, so that nothing of them can outlive the session.
+        self.transaction = Transaction::default();
+        if let Farewell::Say(refusal) = farewell {
+            self.refused(refusal);
+            self.reply(&refusal.reply());
+        }
+        if !matches!(farewell, Farewell::Gone) {
+            let _ = self.flush().await;
+            let _ = self.wire.shutdown().await;
+        }
+    }
+
+    /// Reads one command and does what it asks.
+    async fn step(&mut self) -> Step {
+        let length = self.next_line().await?;
+        let parsed = command::parse(trim_line(&self.wire.buffered()[..length]));
+        self.wire.consume(length);
+        if !matches!(parsed, Ok(Command::Rcpt(_))) {
+            self.settle_burst().await;
+        }
+        match self.session.command(parsed) {
+            Action::Reply(reply) => {
+                if self.burst.is_empty() {
+                    self.reply(&reply);
+                } else {
+                    self.burst.push(Pending::Answered(reply));
+                }
+                Ok(())
+            }
+            Action::Recipient(recipient) => {
+                self.burst.push(Pending::Asked(recipient));
+                Ok(())
+            }
+            Action::Data => self.data().await,
+            Action::Chunk(chunk) => self.chunk(chunk).await,
+            Action::SwallowChunk(octets, reply) => {
+                let within = self.gate.settings.timeouts.mta_data;
+                swallow(&mut self.wire, octets, within).await?;
+                self.reply(&reply);
+                Ok(())
+            }
+            Action::Reset(reply) => {
+                self.transaction = Transaction::default();
+                self.reply(&reply);
+                Ok(())
+            }
+            Action::StartTls(reply) => self.starttls(&reply).await,
+            Action::Quit(reply) | Action::Close(reply) => {
+                self.reply(&reply);
+                Err(Farewell::Said)
+            }
+        }
+    }
+
+    /// Waits for a whole line. Before it waits, everything that is pending is asked and said.
+    async fn next_line(&mut self) -> Result<usize, Farewell> {
+        let limit = self.gate.settings.limits.max_command_line;
+        loop {
+            match self.wire.line_length() {
+                Some(length) if length <= limit => return Ok(length),
+                None if self.wire.buffered().len() < limit => {}
+                _ => {
+                    self.settle_burst().await;
+                    return Err(Farewell::Say(Refusal::LineTooLong));
+                }
+            }
+            self.settle_burst().await;
+            self.flush().await?;
+            self.await_input().await?;
+        }
+    }
+
+    /// Waits for input, or for the order to stop where no transaction is open.
+    async fn await_input(&mut self) -> Step {
+        let idle = self.gate.settings.timeouts.idle;
+        if !self.transaction.legs.is_empty() {
+            return Ok(self.wire.fill(idle).await?);
+        }
+        tokio::select! {
+            biased;
+            _ = self.draining.wait_for(|draining| *draining) => {
+                Err(Farewell::Say(Refusal::Draining))
+            }
+            filled = self.wire.fill(idle) => Ok(filled?),
+        }
+    }
+
+    /// Offers the recipients of the burst to their legs, all legs at once, and writes the replies.
+    async fn settle_burst(&mut self) {
+        if self.burst.is_empty() {
+            return;
+        }
+        let burst = std::mem::take(&mut self.burst);
+        let Some(mail) = self.session.mail().cloned() else {
+            return;
+        };
+        if self.transaction.legs.is_empty() {
+            self.gate = self.gates.load_full();
+        }
+        for pending in &burst {
+            if let Pending::Asked(recipient) = pending {
+                let to = recipient.path.destination();
+                if !self
+                    .transaction
+                    .legs
+                    .iter()
+                    .any(|leg| leg.destination() == to)
+                {
+                    let gate = Arc::clone(&self.gate);
+                    let leg = Leg::new(gate, self.ingress, to.clone(), &mail);
+                    self.transaction.legs.push(leg);
+                }
+            }
+        }
+        let asked = self.transaction.legs.iter_mut().map(|leg| {
+            let mine: Vec<&Recipient> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
+            let mail = &mail;
+            async move {
+                if mine.is_empty() {
+                    Vec::new()
+                } else {
+                    leg.offer(mail, &mine).await
+                }
+            }
+        });
+        let mut replies: Vec<_> = join_all(asked)
+            .await
+            .into_iter()
+            .map(Vec::into_iter)
+            .collect();
+        for pending in burst {
+            match pending {
+                Pending::Answered(reply) => self.reply(&reply),
+                Pending::Asked(recipient) => {
+                    let to = recipient.path.destination();
+                    let leg = self
+                        .transaction
+                        .legs
+                        .iter()
+                        .position(|leg| leg.destination() == to);
+                    let reply = leg.and_then(|leg| replies[leg].next());
+                    self.answer_recipient(to, reply);
+                }
+            }
+        }
+    }
+
+    fn answer_recipient(&mut self, to: &Destination, reply: Option<Reply>) {
+        let reply =
+            reply.unwrap_or_else(|| Reply::new(451, "4.3.0", "no reply for this recipient"));
+        let answered = if reply.is_positive() {
+            Answered::Accepted
+        } else {
+            Answered::Refused
+        };
+        if answered == Answered::Accepted {
+            self.transaction.accepted.push(to.clone());
+        }
+        self.session.recipient_answered(answered);
+        self.reply(&reply);
+    }
+
+    /// DATA: the MX's 354 first, then ours, then the content.
+    async fn data(&mut self) -> Step {
+        self.drop_legs_without_recipients();
+        let begun = join_all(self.transaction.legs.iter_mut().map(Leg::begin_data)).await;
+        if let (Ingress::Relay, [Err(reply)]) = (self.ingress, &begun[..]) {
+            self.reply(reply);
+            self.end_message();
+            return Ok(());
+        }
+        self.reply(&Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"));
+        self.flush().await?;
+        let Transaction { legs, .. } = &mut self.transaction;
+        let taken = Content::default()
+            .data(&mut self.wire, legs, &self.gate.settings)
+            .await?;
+        let verdicts = match taken {
+            Taken::Whole => join_all(legs.iter_mut().map(Leg::end_of_data)).await,
+            Taken::Refused(_) => Vec::new(),
+        };
+        self.answer_message(taken, &verdicts);
+        Ok(())
+    }
+
+    /// BDAT: one chunk, answered by the MX where it has CHUNKING.
+    async fn chunk(&mut self, chunk: Chunk) -> Step {
+        if self.transaction.content.is_none() {
+            self.drop_legs_without_recipients();
+        }
+        let Transaction { legs, content, .. } = &mut self.transaction;
+        let content = content.get_or_insert_default();
+        let taken = content
+            .chunk(&mut self.wire, chunk, legs, &self.gate.settings)
+            .await?;
+        if let Taken::Refused(_) = taken {
+            self.answer_message(taken, &[]);
+            return Ok(());
+        }
+        let replies = join_all(legs.iter_mut().map(|leg| leg.end_chunk(chunk.last))).await;
+        match chunk_verdict(chunk, replies) {
+            ControlFlow::Continue(reply) => self.reply(&reply),
+            ControlFlow::Break(verdicts) => self.answer_message(taken, &verdicts),
+        }
+        Ok(())
+    }
+
+    /// The replies to the end of a message: one in SMTP, one for each recipient in LMTP (RFC 2033 §4.2).
+    fn answer_message(&mut self, taken: Taken, verdicts: &[Reply]) {
+        if let Taken::Refused(refusal) = taken {
+            self.refused(refusal);
+        }
+        let accepted = std::mem::take(&mut self.transaction.accepted);
+        let recipients = match self.ingress {
+            Ingress::Relay => &accepted[..accepted.len().min(1)],
+            Ingress::Lmtp => &accepted[..],
+        };
+        for to in recipients {
+            let leg = self
+                .transaction
+                .legs
+                .iter()
+                .position(|leg| leg.destination() == to);
+            let reply = match (taken, leg.and_then(|leg| verdicts.get(leg))) {
+                (Taken::Refused(refusal), _) => refusal.reply(),
+                (Taken::Whole, Some(reply)) => reply.clone(),
+                (Taken::Whole, None) => Reply::new(451, "4.3.0", "no reply for this recipient"),
+            };
+            self.reply(&reply);
+        }
+        self.end_message();
+    }
+
+    fn end_message(&mut self) {
+        self.transaction = Transaction::default();
+        self.session.message_done();
+    }
+
+    fn drop_legs_without_recipients(&mut self) {
+        self.transaction.legs.retain(|leg| leg.accepted() > 0);
+    }
+
+    /// STARTTLS of the MTA. Octets behind it are an attack (CVE-2011-0411) and end the session.
+    async fn starttls(&mut self, reply: &Reply) -> Step {
+        let Some(config) = self.tls.clone() else {
+            return Err(Farewell::Gone);
+        };
+        if !self.wire.buffered().is_empty() {
+            return Err(Farewell::Say(Refusal::StarttlsInjection));
+        }
+        self.reply(reply);
+        self.flush().await?;
+        self.transaction = Transaction::default();
+        let within = self.gate.settings.timeouts.tls_handshake;
+        let Some(stream) = self.wire.take_plain() else {
+            return Err(Farewell::Gone);
+        };
+        match tls::accept(&config, stream, within).await {
+            Ok(stream) => {
+                self.wire = Wire::new(Socket::Tls(Box::new(stream)));
+                self.session.tls_started();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::info!(client = %self.client, %error, "TLS handshake with the MTA failed");
+                Err(Farewell::Gone)
+            }
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) {
+        self.gate
+            .observer
+            .record(Event::Refused(self.ingress, refusal));
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+    }
+
+    async fn flush(&mut self) -> Step {
+        if !self.output.is_empty() {
+            let within = self.gate.settings.timeouts.idle;
+            self.wire.send(&self.output, within).await?;
+            self.output.clear();
+        }
+        Ok(())
+    }
+}
+
+/// After a chunk that is not the last the message goes on as long as one leg can carry it.
+fn chunk_verdict(chunk: Chunk, replies: Vec<Option<Reply>>) -> ControlFlow<Vec<Reply>, Reply> {
+    let going_on = replies
+        .iter()
+        .any(|reply| reply.as_ref().is_none_or(Reply::is_positive));
+    if chunk.last == Last::No && going_on {
+        let text = format!("{} octets received", chunk.size);
+        return ControlFlow::Continue(Reply::new(250, "2.0.0", text));
+    }
+    let silent = || Reply::new(451, "4.3.0", "no reply to the last chunk");
+    ControlFlow::Break(
+        replies
+            .into_iter()
+            .map(|reply| reply.unwrap_or_else(silent))
+            .collect(),
+    )
+}
+
+impl Pending {
+    fn asked_of(&self, leg: &Leg) -> Option<&Recipient> {
+        match self {
+            Self::Asked(recipient) if recipient.path.destination() == leg.destination() => {
+                Some(recipient)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! One transaction with one MX: MAIL, RCPT, and the content in the form that the MX takes.
+//!
+//! MAIL and the first recipients go out in one write where the MX offers PIPELINING (RFC 2920), one by
+//! one otherwise. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING
+//! (RFC 3030) and becomes DATA for one without.
+
+use crate::policy::failure::{Failure, Fault, Phase};
+use crate::policy::outcome::Link;
+use crate::proxy::settings::Timeouts;
+use crate::proxy::upstream::{Dialogue, Ready};
+use crate::smtp::bridge;
+use crate::smtp::capabilities::{Capabilities, Extension};
+use crate::smtp::command::{Chunk, Last, Mail, Recipient};
+use crate::smtp::data::DotStuffer;
+use crate::smtp::reply::Reply;
+
+/// An envelope that an MX took, and its replies to the first recipients.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) transaction: Transaction,
+    pub(super) replies: Vec<Reply>,
+}
+
+/// Why an MX did not take the envelope.
+#[derive(Debug)]
+pub(super) enum NotBegun {
+    /// waxseal's own reason.
+    Failed(Failure),
+    /// The MX's reply to MAIL, or what waxseal says in its place because the MX lacks an extension.
+    Refused(Reply),
+}
+
+impl From<Failure> for NotBegun {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// An MX that has accepted MAIL FROM.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    dialogue: Dialogue,
+    offers: Capabilities,
+    timeouts: Timeouts,
+    link: Link,
+    body: Body,
+}
+
+/// The form in which content goes to the MX.
+#[derive(Debug)]
+enum Body {
+    /// None yet.
+    NotBegun,
+    /// DATA from the MTA, dot-stuffed by it.
+    Data,
+    /// BDAT from the MTA, to an MX with CHUNKING.
+    Chunks,
+    /// BDAT from the MTA, to an MX without.
+    Stuffed(DotStuffer, Vec<u8>),
+    /// The content has been sent and answered.
+    Answered,
+}
+
+impl Ready {
+    /// Sends MAIL FROM and the first recipients.
+    pub(super) async fn begin(
+        self,
+        timeouts: &Timeouts,
+        mail: &Mail,
+        recipients: &[&Recipient],
+    ) -> Result<Begun, NotBegun> {
+        let link = self.link();
+        let mut lines = Vec::with_capacity(256);
+        if let Err(unbridgeable) = bridge::mail_line(mail, &self.offers, &mut lines) {
+            let reply = unbridgeable.reply();
+            self.quit();
+            return Err(NotBegun::Refused(reply));
+        }
+        let mut transaction = Transaction {
+            dialogue: self.dialogue,
+            offers: self.offers,
+            timeouts: timeouts.clone(),
+            link,
+            body: Body::NotBegun,
+        };
+        let pipelined = transaction.offers.has(Extension::Pipelining);
+        if pipelined {
+            transaction.write_recipients(recipients, &mut lines);
+        }
+        transaction
+            .dialogue
+            .send(&lines, Phase::Mail, timeouts.mail)
+            .await?;
+        let reply = transaction
+            .dialogue
+            .reply(Phase::Mail, timeouts.mail)
+            .await?;
+        if !reply.is_positive() {
+            transaction.dialogue.quit();
+            return Err(NotBegun::Refused(reply));
+        }
+        let replies = if pipelined {
+            transaction.recipient_replies(recipients.len()).await?
+        } else {
+            transaction.recipients(recipients).await?
+        };
+        Ok(Begun {
+            transaction,
+            replies,
+        })
+    }
+}
+
+impl Transaction {
+    /// What the connection is.
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn write_recipients(&self, recipients: &[&Recipient], lines: &mut Vec<u8>) {
+        for recipient in recipients {
+            bridge::rcpt_line(recipient, &self.offers, lines);
+        }
+    }
+
+    /// Sends further recipients and reads the replies, in order.
+    pub(super) async fn recipients(
+        &mut self,
+        recipients: &[&Recipient],
+    ) -> Result<Vec<Reply>, Failure> {
+        let at_once = if self.offers.has(Extension::Pipelining) {
+            recipients.len()
+        } else {
+            1
+        };
+        let mut replies = Vec::with_capacity(recipients.len());
+        let mut lines = Vec::with_capacity(256);
+        for batch in recipients.chunks(at_once.max(1)) {
+            lines.clear();
+            self.write_recipients(batch, &mut lines);
+            self.dialogue
+                .send(&lines, Phase::Rcpt, self.timeouts.rcpt)
+                .await?;
+            replies.append(&mut self.recipient_replies(batch.len()).await?);
+        }
+        Ok(replies)
+    }
+
+    async fn recipient_replies(&mut self, count: usize) -> Result<Vec<Reply>, Failure> {
+        let mut replies = Vec::with_capacity(count);
+        for _ in 0..count {
+            replies.push(self.dialogue.reply(Phase::Rcpt, self.timeouts.rcpt).await?);
+        }
+        Ok(replies)
+    }
+
+    /// Asks the MX for its 354. Another reply is the MX's word on the message.
+    pub(super) async fn begin_data(&mut self) -> Result<Result<(), Reply>, Failure> {
+        let reply = self
+            .dialogue
+            .command(b"DATA\r\n", Phase::Data, self.timeouts.data)
+            .await?;
+        if !reply.is_intermediate() {
+            return Ok(Err(reply));
+        }
+        self.body = Body::Data;
+        Ok(Ok(()))
+    }
+
+    /// Announces one chunk of the MTA's BDAT, or asks for 354 before the first one.
+    pub(super) async fn begin_chunk(&mut self, chunk: Chunk) -> Result<Result<(), Reply>, Failure> {
+        if let Body::NotBegun = self.body {
+            if self.offers.has(Extension::Chunking) {
+                self.body = Body::Chunks;
+            } else {
+                match self.begin_data().await? {
+                    Ok(()) => self.body = Body::Stuffed(DotStuffer::default(), Vec::new()),
+                    Err(reply) => return Ok(Err(reply)),
+                }
+            }
+        }
+        if let Body::Chunks = self.body {
+            let last = if chunk.last == Last::Yes { " LAST" } else { "" };
+            let line = format!("BDAT {}{last}\r\n", chunk.size);
+            self.dialogue
+                .send(line.as_bytes(), Phase::Data, self.timeouts.data)
+                .await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Sends a piece of the content, in the MTA's form.
+    pub(super) async fn content(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        let within = self.timeouts.data_block;
+        match &mut self.body {
+            Body::Stuffed(stuffer, buffer) => {
+                buffer.clear();
+                stuffer.encode(piece, buffer);
+                self.dialogue.send(buffer, Phase::Content, within).await
+            }
+            _ => self.dialogue.send(piece, Phase::Content, within).await,
+        }
+    }
+
+    /// Ends one chunk. The reply is the MX's, or for an MX without CHUNKING none before the last.
+    pub(super) async fn end_chunk(&mut self, last: Last) -> Result<Option<Reply>, Failure> {
+        match (&mut self.body, last) {
+            (Body::Stuffed(..), Last::No) => Ok(None),
+            (Body::Stuffed(stuffer, buffer), Last::Yes) => {
+                buffer.clear();
+                stuffer.finish(buffer);
+                let within = self.timeouts.data_block;
+                self.dialogue.send(buffer, Phase::Content, within).await?;
+                self.end_of_data().await.map(Some)
+            }
+            (_, Last::No) => self
+                .dialogue
+                .reply(Phase::Content, self.timeouts.data_end)
+                .await
+                .map(Some),
+            (_, Last::Yes) => self.end_of_data().await.map(Some),
+        }
+    }
+
+    /// Waits for the MX's word on the message.
+    pub(super) async fn end_of_data(&mut self) -> Result<Reply, Failure> {
+        let reply = self
+            .dialogue
+            .reply(Phase::EndOfData, self.timeouts.data_end)
+            .await?;
+        if reply.is_intermediate() {
+            let what = format!("a {} is no reply to the end of data", reply.code());
+            return Err(self.dialogue.fault(Fault::Protocol(Phase::EndOfData, what)));
+        }
+        self.body = Body::Answered;
+        Ok(reply)
+    }
+
+    /// After a write that failed: the MX may have said why before it closed.
+    pub(super) async fn last_words(&mut self) -> Option<Reply> {
+        let wait = std::time::Duration::from_secs(1);
+        let reply = self.dialogue.reply(Phase::Content, wait).await.ok()?;
+        // A success before the end of the content is no success.
+        (reply.is_transient() || reply.is_permanent()).then_some(reply)
+    }
+
+    /// Ends the connection: politely where a command is expected, and otherwise by closing it, so that
+    /// what was sent of the content can never become a message.
+    pub(super) fn end(self) {
+        match self.body {
+            Body::NotBegun | Body::Answered => self.dialogue.quit(),
+            Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.dialogue),
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! The commands of an MTA (RFC 5321 §4.1.1, RFC 2033, and the extensions that waxseal offers).
+//!
+//! Liberal where Postfix is: verbs in any case, a blank behind the colon, blanks at the end. Strict where
+//! it matters: an address stands in angle brackets, a parameter that was not offered is refused
+//! (RFC 5321 §4.1.1.11), and no control character can get into a line for an MX.
+
+use crate::smtp::address::{Mailbox, PathError, ReversePath, forward_path, reverse_path};
+use crate::smtp::reply::Reply;
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// EHLO with the client's name.
+    Ehlo,
+    /// HELO with the client's name.
+    Helo,
+    /// LHLO with the client's name (RFC 2033 §4.1).
+    Lhlo,
+    /// MAIL FROM.
+    Mail(Mail),
+    /// RCPT TO.
+    Rcpt(Recipient),
+    /// DATA.
+    Data,
+    /// BDAT (RFC 3030 §2).
+    Bdat(Chunk),
+    /// RSET.
+    Rset,
+    /// NOOP.
+    Noop,
+    /// VRFY.
+    Vrfy,
+    /// HELP.
+    Help,
+    /// QUIT.
+    Quit,
+    /// STARTTLS (RFC 3207).
+    StartTls,
+    /// A known command that waxseal does not offer.
+    NotImplemented,
+}
+
+/// MAIL FROM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The sender.
+    pub path: ReversePath,
+    /// SIZE in octets (RFC 1870 §5).
+    pub size: Option<u64>,
+    /// BODY (RFC 6152 §3).
+    pub body: Option<Body>,
+    /// Whether SMTPUTF8 was given (RFC 6531 §3.4).
+    pub charset: Charset,
+    /// RET (RFC 3461 §4.3), `FULL` or `HDRS`.
+    pub ret: Option<String>,
+    /// ENVID (RFC 3461 §4.4), xtext.
+    pub envid: Option<String>,
+}
+
+/// The BODY of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// ASCII.
+    SevenBit,
+    /// Octets above 127.
+    EightBitMime,
+}
+
+/// The character set of addresses and header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// ASCII.
+    Ascii,
+    /// UTF-8, announced with SMTPUTF8.
+    Utf8,
+}
+
+/// RCPT TO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The recipient.
+    pub path: Mailbox,
+    /// NOTIFY (RFC 3461 §4.1).
+    pub notify: Option<String>,
+    /// ORCPT (RFC 3461 §4.2).
+    pub orcpt: Option<Orcpt>,
+}
+
+/// The text of ORCPT, which is an address: no `Debug` shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Orcpt(pub String);
+
+impl std::fmt::Debug for Orcpt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The head of a BDAT chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Octets that follow.
+    pub size: u64,
+    /// Whether the message ends with them.
+    pub last: Last,
+}
+
+/// Whether a chunk is the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// LAST was given.
+    Yes,
+    /// More chunks follow.
+    No,
+}
+
+/// Why a line is no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SyntaxError {
+    /// Not a verb.
+    #[error("command not recognized")]
+    Unknown,
+    /// The line is not UTF-8, or has control characters.
+    #[error("bad characters in the command")]
+    Characters,
+    /// What follows the verb is wrong.
+    #[error("syntax error, expected: {0}")]
+    Arguments(&'static str),
+    /// The sender's address is wrong.
+    #[error("{0}")]
+    Sender(PathError),
+    /// The recipient's address is wrong.
+    #[error("{0}")]
+    Recipient(PathError),
+    /// A parameter that waxseal did not offer.
+    #[error("parameter not recognized or not offered")]
+    Parameter,
+    /// A parameter that was offered, with a wrong value or given twice.
+    #[error("bad value of a parameter")]
+    Value,
+    /// BODY=BINARYMIME, which is not offered (RFC 3030 §3).
+    #[error("BINARYMIME is not offered")]
+    BinaryMime,
+}
+
+impl SyntaxError {
+    /// The reply to the MTA.
+    pub fn reply(self) -> Reply {
+        let (code, enhanced) = match self {
+            Self::Unknown | Self::Characters => (500, "5.5.2"),
+            Self::Arguments(_) | Self::Value => (501, "5.5.4"),
+            Self::Sender(_) => (501, "5.1.7"),
+            Self::Recipient(_) => (501, "5.1.3"),
+            Self::Parameter => (555, "5.5.4"),
+            Self::BinaryMime => (501, "5.6.1"),
+        };
+        Reply::new(code, enhanced, self.to_string())
+    }
+}
+
+/// Reads one line without its CRLF.
+pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
+    let line = std::str::from_utf8(line).map_err(|_| SyntaxError::Characters)?;
+    if line.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(SyntaxError::Characters);
+    }
+    let line = line.trim_ascii_end();
+    let (verb, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let rest = rest.trim_ascii_start();
+    let alone = |command| {
+        if rest.is_empty() {
+            Ok(command)
+        } else {
+            Err(SyntaxError::Arguments("no argument"))
+        }
+    };
+    let named = |command| {
+        if rest.is_empty() {
+            Err(SyntaxError::Arguments("a host name"))
+        } else {
+            Ok(command)
+        }
+    };
+    match verb.to_ascii_uppercase().as_str() {
+        "EHLO" => named(Command::Ehlo),
+        "HELO" => named(Command::Helo),
+        "LHLO" => named(Command::Lhlo),
+        "MAIL" => mail(rest).map(Command::Mail),
+        "RCPT" => rcpt(rest).map(Command::Rcpt),
+        "DATA" => alone(Command::Data),
+        "BDAT" => bdat(rest).map(Command::Bdat),
+        "RSET" => alone(Command::Rset),
+        "NOOP" => Ok(Command::Noop),
+        "VRFY" => Ok(Command::Vrfy),
+        "HELP" => Ok(Command::Help),
+        "QUIT" => alone(Command::Quit),
+        "STARTTLS" => alone(Command::StartTls),
+        "EXPN" | "TURN" | "ETRN" | "AUTH" | "SEND" | "SOML" | "SAML" => Ok(Command::NotImplemented),
+        _ => Err(SyntaxError::Unknown),
+    }
+}
+
+/// What follows `keyword:`.
+fn after_keyword<'t>(text: &'t str, keyword: &str) -> Option<&'t str> {
+    let (head, rest) = text.split_at_checked(keyword.len())?;
+    let rest = rest.strip_prefix(':')?;
+    head.eq_ignore_ascii_case(keyword)
+        .then(|| rest.trim_ascii_start())
+}
+
+fn mail(text: &str) -> Result<Mail, SyntaxError> {
+    let text = after_keyword(text, "FROM").ok_or(SyntaxError::Arguments("MAIL FROM:<address>"))?;
+    let (path, rest) = reverse_path(text).map_err(SyntaxError::Sender)?;
+    let mut mail = Mail {
+        path,
+        size: None,
+        body: None,
+        charset: Charset::Ascii,
+        ret: None,
+        envid: None,
+    };
+    for (keyword, value) in parameters(rest)? {
+        match (keyword.to_ascii_uppercase().as_str(), value) {
+            ("SIZE", Some(value)) => once(&mut mail.size, size(value)?)?,
+            ("BODY", Some(value)) => once(&mut mail.body, body(value)?)?,
+            ("SMTPUTF8", None) if mail.charset == Charset::Ascii => mail.charset = Charset::Utf8,
+            ("RET", Some(value)) => once(&mut mail.ret, one_of(value, &["FULL", "HDRS"])?)?,
+            ("ENVID", Some(value)) => once(&mut mail.envid, xtext(value, 100)?.to_owned())?,
+            ("SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(SyntaxError::Value),
+            _ => return Err(SyntaxError::Parameter),
+        }
+    }
+    Ok(mail)
+}
+
+fn rcpt(text: &str) -> Result<Recipient, SyntaxError> {
+    let text = after_keyword(text, "TO").ok_or(SyntaxError::Arguments("RCPT TO:<address>"))?;
+    let (path, rest) = forward_path(text).map_err(SyntaxError::Recipient)?;
+    let mut recipient = Recipient {
+        path,
+        notify: None,
+        orcpt: None,
+    };
+    for (keyword, value) in parameters(rest)? {
+        match (keyword.to_ascii_uppercase().as_str(), value) {
+            ("NOTIFY", Some(value)) => once(&mut recipient.notify, notify(value)?)?,
+            ("ORCPT", Some(value)) => once(&mut recipient.orcpt, orcpt(value)?)?,
+            ("NOTIFY" | "ORCPT", None) => return Err(SyntaxError::Value),
+            _ => return Err(SyntaxError::Parameter),
+        }
+    }
+    Ok(recipient)
+}
+
+/// RFC 3030 §2: `BDAT size [LAST]`.
+fn bdat(text: &str) -> Result<Chunk, SyntaxError> {
+    const EXPECTED: SyntaxError = SyntaxError::Arguments("BDAT size [LAST]");
+    let mut words = text.split_ascii_whitespace();
+    let size = words.next().and_then(number).ok_or(EXPECTED)?;
+    let last = match words.next() {
+        None => Last::No,
+        Some(word) if word.eq_ignore_ascii_case("LAST") => Last::Yes,
+        Some(_) => return Err(EXPECTED),
+    };
+    if words.next().is_some() {
+        Err(EXPECTED)
+    } else {
+        Ok(Chunk { size, last })
+    }
+}
+
+/// The `KEYWORD[=value]` words behind a path; a blank must stand before the first.
+fn parameters(rest: &str) -> Result<Vec<(&str, Option<&str>)>, SyntaxError> {
+    if !rest.is_empty() && !rest.starts_with([' ', '\t']) {
+        return Err(SyntaxError::Arguments("a blank behind the address"));
+    }
+    let word = |word: &'_ str| -> Option<usize> { word.find('=') };
+    Ok(rest
+        .split_ascii_whitespace()
+        .map(|text| match word(text) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        })
+        .collect())
+}
+
+/// RFC 5321 §4.1.1.11: a parameter stands once.
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), SyntaxError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(SyntaxError::Value),
+    }
+}
+
+/// 1 to 20 digits.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
+fn size(value: &str) -> Result<u64, SyntaxError> {
+    number(value).ok_or(SyntaxError::Value)
+}
+
+fn body(value: &str) -> Result<Body, SyntaxError> {
+    match value.to_ascii_uppercase().as_str() {
+        "7BIT" => Ok(Body::SevenBit),
+        "8BITMIME" => Ok(Body::EightBitMime),
+        "BINARYMIME" => Err(SyntaxError::BinaryMime),
+        _ => Err(SyntaxError::Value),
+    }
+}
+
+fn one_of(value: &str, words: &[&str]) -> Result<String, SyntaxError> {
+    let upper = value.to_ascii_uppercase();
+    if words.contains(&upper.as_str()) {
+        Ok(upper)
+    } else {
+        Err(SyntaxError::Value)
+    }
+}
+
+/// RFC 3461 §4.1: `NEVER`, or a list of the others.
+fn notify(value: &str) -> Result<String, SyntaxError> {
+    let upper = value.to_ascii_uppercase();
+    let listed = upper
+        .split(',')
+        .all(|word| matches!(word, "SUCCESS" | "FAILURE" | "DELAY"));
+    if upper.len() <= 28 && (listed || upper == "NEVER") {
+        Ok(upper)
+    } else {
+        Err(SyntaxError::Value)
+    }
+}
+
+/// RFC 3461 §4.2: an address type and an address, in xtext or (RFC 6533 §3) UTF-8.
+fn orcpt(value: &str) -> Result<Orcpt, SyntaxError> {
+    let (kind, address) = value.split_once(';').ok_or(SyntaxError::Value)?;
+    let known = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let utf8 = kind.eq_ignore_ascii_case("utf-8");
+    if !known || value.len() > 500 || !(utf8 || xtext(address, 500).is_ok()) {
+        return Err(SyntaxError::Value);
+    }
+    Ok(Orcpt(value.to_owned()))
+}
+
+/// RFC 3461 §4: printable ASCII; `+` begins two upper-case hexadecimal digits, `=` does not occur.
+fn xtext(value: &str, most: usize) -> Result<&str, SyntaxError> {
+    let mut octets = value.bytes();
+    let mut good = value.len() <= most;
+    while let Some(octet) = octets.next() {
+        let hex = |octet: Option<u8>| octet.is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+        good &= match octet {
+            b'+' => hex(octets.next()) && hex(octets.next()),
+            b'=' => false,
+            _ => octet.is_ascii_graphic(),
+        };
+    }
+    if good {
+        Ok(value)
+    } else {
+        Err(SyntaxError::Value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(line: &str) -> Result<Mail, SyntaxError> {
+        match parse(line.as_bytes())? {
+            Command::Mail(mail) => Ok(mail),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn verbs_parse_in_any_case() {
+        let good =
+            |line: &str, want: Command| assert_eq!(parse(line.as_bytes()), Ok(want), "{line}");
+        good("ehlo mta.example", Command::Ehlo);
+        good("HeLo x", Command::Helo);
+        good("LHLO x", Command::Lhlo);
+        good("DATA ", Command::Data);
+        good("RSET", Command::Rset);
+        good("noop whatever", Command::Noop);
+        good("VRFY joe", Command::Vrfy);
+        good("HELP", Command::Help);
+        good("quit", Command::Quit);
+        good("STARTTLS", Command::StartTls);
+        good("EXPN list", Command::NotImplemented);
+        good("AUTH PLAIN x", Command::NotImplemented);
+        good(
+            "BDAT 10",
+            Command::Bdat(Chunk {
+                size: 10,
+                last: Last::No,
+            }),
+        );
+        good(
+            "bdat 0 last",
+            Command::Bdat(Chunk {
+                size: 0,
+                last: Last::Yes,
+            }),
+        );
+    }
+
+    #[test]
+    fn mail_parses() {
+        let all = mail(
+            "mail from: <joe@example.com> SIZE=100 BODY=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+2B1",
+        );
+        let all = all.unwrap();
+        assert_eq!(
+            (all.size, all.body, all.charset),
+            (Some(100), Some(Body::EightBitMime), Charset::Utf8)
+        );
+        assert_eq!(
+            (all.ret.as_deref(), all.envid.as_deref()),
+            (Some("HDRS"), Some("QQ+2B1"))
+        );
+        assert_eq!(mail("MAIL FROM:<>").unwrap().path, ReversePath::Null);
+    }
+
+    #[test]
+    fn rcpt_parses() {
+        let line =
+            b"RCPT TO:<joe@example.com> NOTIFY=success,delay ORCPT=rfc822;joe+2Bx@example.com";
+        let Ok(Command::Rcpt(rcpt)) = parse(line) else {
+            panic!()
+        };
+        assert_eq!(rcpt.notify.as_deref(), Some("SUCCESS,DELAY"));
+        assert_eq!(rcpt.orcpt.unwrap().0, "rfc822;joe+2Bx@example.com");
+    }
+
+    #[test]
+    fn what_is_no_command_says_why() {
+        let bad = |line: &str, status: &str| {
+            let error = parse(line.as_bytes()).expect_err(line);
+            assert_eq!(error.reply().status(), status, "{line}");
+        };
+        bad("", "500 5.5.2");
+        bad("FOO", "500 5.5.2");
+        bad("NOOP a\0b", "500 5.5.2");
+        bad("EHLO", "501 5.5.4");
+        bad("DATA now", "501 5.5.4");
+        bad("BDAT", "501 5.5.4");
+        bad("BDAT -1", "501 5.5.4");
+        bad("BDAT 99999999999999999999999", "501 5.5.4");
+        bad("BDAT 1 FIRST", "501 5.5.4");
+        bad("BDAT 1 LAST LAST", "501 5.5.4");
+        bad("MAIL joe@example.com", "501 5.5.4");
+        bad("MAIL FROM:joe@example.com", "501 5.1.7");
+        bad("MAIL FROM:<joe>", "501 5.1.7");
+        bad("MAIL FROM:<joe@example.com>SIZE=1", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> SIZE", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> SIZE=1 SIZE=1", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> SIZE=x", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> BODY=BINARYMIME", "501 5.6.1");
+        bad("MAIL FROM:<joe@example.com> SMTPUTF8=1", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> ENVID=a=b", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> ENVID=+2b", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> AUTH=<>", "555 5.5.4");
+        bad("RCPT TO:<postmaster>", "501 5.1.3");
+        bad(
+            "RCPT TO:<joe@example.com> NOTIFY=NEVER,SUCCESS",
+            "501 5.5.4",
+        );
+        bad("RCPT TO:<joe@example.com> NOTIFY=", "501 5.5.4");
+        bad("RCPT TO:<joe@example.com> ORCPT=joe", "501 5.5.4");
+        bad("RCPT TO:<joe@example.com> XFOO", "555 5.5.4");
+        assert_eq!(parse(b"NOOP \xff"), Err(SyntaxError::Characters));
+    }
+
+    #[test]
+    fn debug_shows_no_local_part() {
+        let line = b"RCPT TO:<joe@example.com> ORCPT=rfc822;joe@example.com";
+        assert!(!format!("{:?}", parse(line)).contains("joe"));
+        assert!(!format!("{:?}", parse(b"MAIL FROM:<joe@example.com>")).contains("joe"));
+    }
+}

@@ -1,0 +1,515 @@
+//! Where a message ends, and what must not stand in it.
+//!
+//! RFC 5321 §4.1.1.4: only CRLF "." CRLF ends the data. Servers disagree about a CR or LF that stands
+//! alone, and that disagreement is SMTP smuggling (the CVE-2023-51764 family): one message here, two
+//! there. So such octets are refused, or made CRLF where the operator says so, and never passed on.
+//!
+//! The scanners keep their state between any two pieces of input, allocate nothing, and look at each
+//! octet once with a vector search for CR and LF.
+
+use memchr::memchr2;
+
+/// What a scanner found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scan {
+    /// Octets of the input that belong to the message, the end of data included.
+    pub taken: usize,
+    /// Why it stopped there.
+    pub status: Status,
+}
+
+/// Why a scanner stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The input is used up.
+    More,
+    /// The message ends here.
+    End,
+    /// The octet behind what was taken shows that a CR or LF stood alone.
+    BareNewline,
+}
+
+/// Where in a line the last octet was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    /// Behind CRLF, or at the beginning.
+    #[default]
+    LineStart,
+    /// Behind the dot that begins a line.
+    Dot,
+    /// Behind that dot and a CR.
+    DotCr,
+    /// Somewhere else in a line.
+    Text,
+    /// Behind a CR.
+    Cr,
+}
+
+/// Finds the end of DATA and passes the octets as they are.
+#[derive(Debug, Default)]
+pub struct DataScanner {
+    place: Place,
+}
+
+impl DataScanner {
+    /// Scans the next octets, up to the end of data or to a CR or LF that stands alone.
+    pub fn scan(&mut self, input: &[u8]) -> Scan {
+        self.run(input, Bare::Stops)
+    }
+
+    /// Scans the next octets for the end of data alone.
+    pub fn drain(&mut self, input: &[u8]) -> Scan {
+        self.run(input, Bare::Passes)
+    }
+
+    fn run(&mut self, input: &[u8], bare: Bare) -> Scan {
+        let mut at = 0;
+        while at < input.len() {
+            if self.place == Place::Text {
+                match memchr2(b'\r', b'\n', &input[at..]) {
+                    None => break,
+                    Some(distance) => at += distance,
+                }
+            }
+            let step = step(self.place, input[at]);
+            match (step, bare) {
+                (Step::Bare(_), Bare::Stops) => {
+                    return Scan {
+                        taken: at,
+                        status: Status::BareNewline,
+                    };
+                }
+                (Step::End, _) => {
+                    *self = Self::default();
+                    return Scan {
+                        taken: at + 1,
+                        status: Status::End,
+                    };
+                }
+                (Step::To(place) | Step::Bare(place), _) => self.place = place,
+            }
+            at += 1;
+        }
+        Scan {
+            taken: input.len(),
+            status: Status::More,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bare {
+    Stops,
+    Passes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    To(Place),
+    /// A CR or LF stood alone; in a message that is only drained the scan goes on from there.
+    Bare(Place),
+    End,
+}
+
+fn step(place: Place, octet: u8) -> Step {
+    match (place, octet) {
+        (Place::LineStart, b'.') => Step::To(Place::Dot),
+        (Place::Dot, b'\r') => Step::To(Place::DotCr),
+        (Place::DotCr, b'\n') => Step::End,
+        (Place::Cr, b'\n') => Step::To(Place::LineStart),
+        (Place::Cr | Place::DotCr, b'\r') => Step::Bare(Place::Cr),
+        (Place::Cr | Place::DotCr, _) | (_, b'\n') => Step::Bare(Place::Text),
+        (_, b'\r') => Step::To(Place::Cr),
+        _ => Step::To(Place::Text),
+    }
+}
+
+/// Makes every CR or LF that stands alone a CRLF.
+///
+/// Only a true CRLF.CRLF of the input ends the data. A line that is a lone dot only because a newline at
+/// its beginning or end was made one is written `..`, so that no MX can take it for the end.
+#[derive(Debug, Default)]
+pub struct Normaliser {
+    line: Line,
+}
+
+/// Where in a line the normaliser is. What a variant names has been read; a dot at the beginning of a line
+/// and a CR are written only once it is known what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Start(Newline),
+    Dot(Newline),
+    DotCr(Newline),
+    Text,
+    Cr,
+}
+
+/// How the line before ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newline {
+    /// With CRLF.
+    True,
+    /// With a CR or LF alone.
+    Made,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Start(Newline::True)
+    }
+}
+
+impl Normaliser {
+    /// Reads the next octets up to the end of data, and appends what is to be sent to `out`.
+    pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Scan {
+        let mut at = 0;
+        while at < input.len() {
+            if self.line == Line::Text {
+                let rest = &input[at..];
+                let run = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                out.extend_from_slice(&rest[..run]);
+                at += run;
+                if at == input.len() {
+                    break;
+                }
+            }
+            match self.octet(input[at], out) {
+                Fed::Read => at += 1,
+                Fed::Again => {}
+                Fed::End => {
+                    *self = Self::default();
+                    return Scan {
+                        taken: at + 1,
+                        status: Status::End,
+                    };
+                }
+            }
+        }
+        Scan {
+            taken: input.len(),
+            status: Status::More,
+        }
+    }
+
+    fn octet(&mut self, octet: u8, out: &mut Vec<u8>) -> Fed {
+        let (write, next, fed): (&[u8], Line, Fed) = match (self.line, octet) {
+            (Line::Start(newline), b'.') => (b"", Line::Dot(newline), Fed::Read),
+            (Line::Dot(newline), b'\r') => (b"", Line::DotCr(newline), Fed::Read),
+            (Line::DotCr(Newline::True), b'\n') => (b".\r\n", Line::default(), Fed::End),
+            (Line::DotCr(Newline::Made), b'\n') => (b"..\r\n", Line::default(), Fed::Read),
+            (Line::Dot(_), b'\n') => (b"..\r\n", Line::Start(Newline::Made), Fed::Read),
+            (Line::DotCr(_), _) => (b"..\r\n", Line::Start(Newline::Made), Fed::Again),
+            (Line::Dot(_), _) => (b".", Line::Text, Fed::Again),
+            (Line::Cr, b'\n') => (b"\r\n", Line::default(), Fed::Read),
+            (Line::Cr, _) => (b"\r\n", Line::Start(Newline::Made), Fed::Again),
+            (Line::Start(_) | Line::Text, b'\r') => (b"", Line::Cr, Fed::Read),
+            (Line::Start(_) | Line::Text, b'\n') => {
+                (b"\r\n", Line::Start(Newline::Made), Fed::Read)
+            }
+            (Line::Start(_), _) => (b"", Line::Text, Fed::Again),
+            (Line::Text, _) => (&[octet], Line::Text, Fed::Read),
+        };
+        out.extend_from_slice(write);
+        self.line = next;
+        fed
+    }
+}
+
+enum Fed {
+    /// The octet is used up.
+    Read,
+    /// The octet is looked at once more in the new state.
+    Again,
+    /// The message ends with this octet.
+    End,
+}
+
+/// A CR or LF stood alone in a BDAT chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a CR or LF that stands alone")]
+pub struct BareNewline;
+
+/// Watches the chunks of BDAT, whose end needs no search, for a CR or LF that stands alone.
+#[derive(Debug, Default)]
+pub struct ChunkGuard {
+    behind_cr: bool,
+}
+
+impl ChunkGuard {
+    /// Looks at the next octets.
+    pub fn scan(&mut self, input: &[u8]) -> Result<(), BareNewline> {
+        let mut rest = input;
+        if self.behind_cr
+            && let Some((first, behind)) = rest.split_first()
+        {
+            if *first != b'\n' {
+                return Err(BareNewline);
+            }
+            self.behind_cr = false;
+            rest = behind;
+        }
+        while let Some(at) = memchr2(b'\r', b'\n', rest) {
+            match (rest[at], rest.get(at + 1)) {
+                (b'\r', Some(b'\n')) => rest = &rest[at + 2..],
+                (b'\r', None) => {
+                    self.behind_cr = true;
+                    return Ok(());
+                }
+                _ => return Err(BareNewline),
+            }
+        }
+        Ok(())
+    }
+
+    /// The content ends here.
+    pub fn finish(&self) -> Result<(), BareNewline> {
+        if self.behind_cr {
+            Err(BareNewline)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Makes the raw content of BDAT into the dot-stuffed content of DATA (RFC 5321 §4.5.2).
+#[derive(Debug)]
+pub struct DotStuffer {
+    line_start: bool,
+}
+
+impl Default for DotStuffer {
+    fn default() -> Self {
+        Self { line_start: true }
+    }
+}
+
+impl DotStuffer {
+    /// Appends the next octets to `out`, a second dot before every dot that begins a line. The content has
+    /// been through a [`ChunkGuard`], so every LF ends a line.
+    pub fn encode(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        for line in input.split_inclusive(|octet| *octet == b'\n') {
+            if self.line_start && line.first() == Some(&b'.') {
+                out.push(b'.');
+            }
+            out.extend_from_slice(line);
+            self.line_start = line.last() == Some(&b'\n');
+        }
+    }
+
+    /// Appends the end of data, after a CRLF where the content has none at its end.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.line_start {
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b".\r\n");
+        self.line_start = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts that some server takes for the end of data, none of which is.
+    const SMUGGLES: [&[u8]; 11] = [
+        b"a\n.\nb",
+        b"a\n.\r\nb",
+        b"a\r.\rb",
+        b"a\r.\r\nb",
+        b"a\r\n.\nb",
+        b"a\r\n.\rb",
+        b"a\n.\rb",
+        b"a\r.\nb",
+        b"a\r\n\0.\r\n\nb",
+        b"a\r\n.\0\r\n\rb",
+        b"\n.\r\n",
+    ];
+
+    /// Every way to cut `input` in two.
+    fn cuts(input: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..=input.len()).map(|at| input.split_at(at))
+    }
+
+    fn scan_all(pieces: &[&[u8]]) -> (usize, Status) {
+        let mut scanner = DataScanner::default();
+        let mut taken = 0;
+        for piece in pieces {
+            let scan = scanner.scan(piece);
+            taken += scan.taken;
+            if scan.status != Status::More {
+                return (taken, scan.status);
+            }
+        }
+        (taken, Status::More)
+    }
+
+    fn normalise(pieces: &[&[u8]]) -> (Vec<u8>, Status) {
+        let mut normaliser = Normaliser::default();
+        let mut out = Vec::new();
+        for piece in pieces {
+            if normaliser.feed(piece, &mut out).status == Status::End {
+                return (out, Status::End);
+            }
+        }
+        (out, Status::More)
+    }
+
+    fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+        haystack
+            .windows(needle.len())
+            .position(|window| window == needle)
+    }
+
+    #[test]
+    fn data_ends_at_crlf_dot_crlf_alone_wherever_it_is_cut() {
+        for (text, length) in [
+            (&b".\r\nNOOP\r\n"[..], 3),
+            (b"a\r\n.\r\nNOOP\r\n", 6),
+            (b"..\r\n.\r\n", 7),
+            (b".a\r\n.\r\n", 7),
+            (b"\r\n.\r\n", 5),
+            (b"a.\r\n.b\r\n\r\n.\r\nx", 13),
+        ] {
+            for (head, tail) in cuts(text) {
+                assert_eq!(scan_all(&[head, tail]), (length, Status::End), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_smuggled_end_of_data_passes() {
+        for text in SMUGGLES {
+            for (head, tail) in cuts(text) {
+                assert_eq!(scan_all(&[head, tail]).1, Status::BareNewline, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_message_is_drained_to_its_true_end() {
+        for text in SMUGGLES {
+            let whole = [text, b"\r\nmore\r\n.\r\nQUIT\r\n"].concat();
+            let mut scanner = DataScanner::default();
+            let bare = scanner.scan(&whole);
+            assert_eq!(bare.status, Status::BareNewline);
+            let end = scanner.drain(&whole[bare.taken..]);
+            assert_eq!(end.status, Status::End);
+            assert_eq!(&whole[bare.taken + end.taken..], b"QUIT\r\n", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn normalised_smuggles_are_one_message() {
+        for text in SMUGGLES {
+            let whole = [text, b"\r\n.\r\n"].concat();
+            for (head, tail) in cuts(&whole) {
+                let (out, status) = normalise(&[head, tail]);
+                assert_eq!(status, Status::End, "{text:?}");
+                assert_eq!(
+                    position(&out, b"\r\n.\r\n"),
+                    Some(out.len() - 5),
+                    "{text:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn newlines_that_stand_alone_become_crlf() {
+        let good = |text: &[u8], want: &[u8]| {
+            assert_eq!(normalise(&[text]), (want.to_vec(), Status::End), "{text:?}");
+        };
+        good(b"a\nb\rc\r\n.\r\n", b"a\r\nb\r\nc\r\n.\r\n");
+        good(b"a\n\nb\r\r\n.\r\n", b"a\r\n\r\nb\r\n\r\n.\r\n");
+        good(b"a\n.\r\nb\r\n.\r\n", b"a\r\n..\r\nb\r\n.\r\n");
+        good(b"a\n..\nb\r\n.\r\n", b"a\r\n..\r\nb\r\n.\r\n");
+        good(b".\r\n", b".\r\n");
+    }
+
+    #[test]
+    fn chunks_with_a_newline_alone_are_caught() {
+        for text in [&b"a\nb"[..], b"a\rb", b"\n", b"a\r\r\n"] {
+            for (head, tail) in cuts(text) {
+                let mut guard = ChunkGuard::default();
+                let result = guard
+                    .scan(head)
+                    .and_then(|()| guard.scan(tail))
+                    .and_then(|()| guard.finish());
+                assert_eq!(result, Err(BareNewline), "{text:?}");
+            }
+        }
+        let mut guard = ChunkGuard::default();
+        assert_eq!(guard.scan(b"a\r\nb\r"), Ok(()));
+        assert_eq!(guard.finish(), Err(BareNewline));
+        assert_eq!(guard.scan(b"\n"), Ok(()));
+        assert_eq!(guard.finish(), Ok(()));
+    }
+
+    fn newline_soup() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop::sample::select(b"\r\n.ab".to_vec()), 0..40)
+    }
+
+    /// Lines that end in CRLF and hold neither CR nor LF.
+    fn clean_text() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec("[.a]{0,4}", 0..8).prop_map(|lines| {
+            lines
+                .iter()
+                .flat_map(|l| [l.as_bytes(), b"\r\n"].concat())
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_scanner_takes_exactly_up_to_the_first_end(text in newline_soup(), cut in 0_usize..40) {
+            let text = [&b"\r\n"[..], &text, b"\r\n.\r\n"].concat();
+            let end = position(&text, b"\r\n.\r\n").unwrap() + 5;
+            let (head, tail) = text.split_at(cut.min(text.len()));
+            let mut scanner = DataScanner::default();
+            let first = scanner.drain(head);
+            let taken = if first.status == Status::End { first.taken } else {
+                first.taken + scanner.drain(tail).taken
+            };
+            prop_assert_eq!(taken, end);
+        }
+
+        #[test]
+        fn normalised_output_ends_once_and_has_no_newline_alone(text in newline_soup(), cut in 0_usize..40) {
+            let text = [&text[..], b"\r\n.\r\n"].concat();
+            let (head, tail) = text.split_at(cut.min(text.len()));
+            let (out, status) = normalise(&[head, tail]);
+            prop_assert_eq!(status, Status::End);
+            prop_assert_eq!(&out, &normalise(&[&text]).0);
+            prop_assert_eq!(scan_all(&[&out]), (out.len(), Status::End));
+        }
+
+        #[test]
+        fn clean_text_is_normalised_to_itself(text in clean_text()) {
+            let mut stuffed = Vec::new();
+            let mut stuffer = DotStuffer::default();
+            stuffer.encode(&text, &mut stuffed);
+            stuffer.finish(&mut stuffed);
+            prop_assert_eq!(normalise(&[&stuffed]), (stuffed.clone(), Status::End));
+        }
+
+        #[test]
+        fn stuffing_is_undone_by_the_rule_of_the_rfc(text in clean_text(), cut in 0_usize..40) {
+            let (head, tail) = text.split_at(cut.min(text.len()));
+            let mut stuffed = Vec::new();
+            let mut stuffer = DotStuffer::default();
+            stuffer.encode(head, &mut stuffed);
+            stuffer.encode(tail, &mut stuffed);
+            stuffer.finish(&mut stuffed);
+            prop_assert_eq!(scan_all(&[&stuffed]), (stuffed.len(), Status::End));
+            let body = &stuffed[..stuffed.len() - 3];
+            let plain: Vec<u8> = body
+                .split_inclusive(|octet| *octet == b'\n')
+                .flat_map(|line| line.strip_prefix(b".").unwrap_or(line))
+                .copied()
+                .collect();
+            prop_assert_eq!(plain, text);
+        }
+    }
+}

@@ -1,0 +1,602 @@
+//! The server side of SMTP (RFC 5321) and LMTP (RFC 2033), sans-io.
+//!
+//! A session takes one parsed command and says what is to be done: answer at once, or ask the driver to
+//! do what only the other side can know. It keeps the order of commands, the limits, and what is
+//! advertised; it knows no socket, no clock and no MX. MAIL is answered here, before any MX is known, because
+//! the MX depends on the first recipient; an MX that refuses the sender is heard at RCPT.
+
+use std::sync::Arc;
+
+use crate::name::Destination;
+use crate::smtp::command::{Charset, Chunk, Command, Mail, Recipient, SyntaxError};
+use crate::smtp::reply::Reply;
+
+/// SMTP or LMTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// SMTP; a transaction has one recipient domain, because there is one reply to the data.
+    Relay,
+    /// LMTP; one reply for each recipient.
+    Lmtp,
+}
+
+/// Whether the MTA may or must use TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartTls {
+    /// STARTTLS is not offered.
+    NotOffered,
+    /// STARTTLS is offered.
+    Offered,
+    /// MAIL is refused before STARTTLS.
+    Required,
+}
+
+/// What a session advertises and allows.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// SMTP or LMTP.
+    pub flavour: Flavour,
+    /// The name in the greeting.
+    pub hostname: String,
+    /// Largest message in octets; `None` = no limit.
+    pub max_size: Option<u64>,
+    /// TLS.
+    pub starttls: StartTls,
+    /// Recipients of a transaction.
+    pub max_recipients: usize,
+    /// Destinations of an LMTP transaction.
+    pub max_legs: usize,
+    /// Refused commands before the session is closed.
+    pub max_errors: usize,
+}
+
+/// What the driver has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send this reply.
+    Reply(Reply),
+    /// Offer this recipient to the MX, then call [`Session::recipient_answered`].
+    Recipient(Recipient),
+    /// Take the content up to CRLF.CRLF, then call [`Session::message_done`].
+    Data,
+    /// Take this many octets of content; after the last chunk, or when the message has failed, call
+    /// [`Session::message_done`].
+    Chunk(Chunk),
+    /// Throw this many octets away, then send this reply (RFC 3030 §2: a chunk out of place).
+    SwallowChunk(u64, Reply),
+    /// Forget the transaction, then send this reply.
+    Reset(Reply),
+    /// Send this reply, then shake hands and call [`Session::tls_started`].
+    StartTls(Reply),
+    /// Send this reply and close.
+    Quit(Reply),
+    /// Send this reply and close: too many errors.
+    Close(Reply),
+}
+
+/// What became of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// 2xx.
+    Accepted,
+    /// Anything else.
+    Refused,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    greeted: Greeted,
+    channel: Channel,
+    transaction: Option<Transaction>,
+    errors: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greeted {
+    No,
+    Yes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Plaintext,
+    Tls,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    mail: Mail,
+    accepted: usize,
+    pending: usize,
+    destinations: Vec<Destination>,
+    content: Content,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    NotBegun,
+    Chunks,
+}
+
+impl Session {
+    /// A session before its greeting.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            greeted: Greeted::No,
+            channel: Channel::Plaintext,
+            transaction: None,
+            errors: 0,
+        }
+    }
+
+    /// The first line.
+    pub fn greeting(&self) -> Reply {
+        let protocol = match self.settings.flavour {
+            Flavour::Relay => "ESMTP",
+            Flavour::Lmtp => "LMTP",
+        };
+        Reply::new(
+            220,
+            "",
+            format!("{} {protocol} waxseal", self.settings.hostname),
+        )
+    }
+
+    /// The MAIL of the transaction at hand.
+    pub fn mail(&self) -> Option<&Mail> {
+        self.transaction
+            .as_ref()
+            .map(|transaction| &transaction.mail)
+    }
+
+    /// Takes a command. Before any but RCPT, every [`Action::Recipient`] must have been answered.
+    pub fn command(&mut self, parsed: Result<Command, SyntaxError>) -> Action {
+        let action = match parsed {
+            Ok(command) => self.act(command),
+            Err(error) => Action::Reply(error.reply()),
+        };
+        match action {
+            Action::Reply(reply) if reply.is_permanent() => self.count_error(reply),
+            action => action,
+        }
+    }
+
+    fn count_error(&mut self, reply: Reply) -> Action {
+        self.errors += 1;
+        if self.errors < self.settings.max_errors {
+            return Action::Reply(reply);
+        }
+        Action::Close(Reply::new(421, "4.7.0", "too many errors"))
+    }
+
+    fn act(&mut self, command: Command) -> Action {
+        let chunking = matches!(&self.transaction, Some(t) if t.content == Content::Chunks);
+        match command {
+            Command::Ehlo | Command::Helo | Command::Lhlo => self.hello(&command),
+            Command::Mail(mail) => self.begin(mail),
+            // RFC 3030 §2: once BDAT has begun, only BDAT goes on with the transaction.
+            Command::Rcpt(_) | Command::Data if chunking => {
+                out_of_order("BDAT has begun; BDAT or RSET")
+            }
+            Command::Rcpt(recipient) => self.recipient(recipient),
+            Command::Data => match self.ready_for_content() {
+                Ok(_) => Action::Data,
+                Err(reply) => Action::Reply(reply),
+            },
+            Command::Bdat(chunk) => self.chunk(chunk),
+            Command::Rset => {
+                self.transaction = None;
+                Action::Reset(Reply::new(250, "2.0.0", "Ok"))
+            }
+            Command::StartTls => self.starttls(),
+            Command::Noop => Action::Reply(Reply::new(250, "2.0.0", "Ok")),
+            Command::Vrfy => Action::Reply(Reply::new(
+                252,
+                "2.1.5",
+                "cannot verify, but will try to deliver",
+            )),
+            Command::Help => Action::Reply(Reply::new(214, "2.0.0", "waxseal, see its README")),
+            Command::Quit => Action::Quit(Reply::new(221, "2.0.0", "Bye")),
+            Command::NotImplemented => {
+                Action::Reply(Reply::new(502, "5.5.1", "command not implemented"))
+            }
+        }
+    }
+
+    /// EHLO, HELO, LHLO; each forgets the transaction (RFC 5321 §4.1.4).
+    fn hello(&mut self, command: &Command) -> Action {
+        let name = &self.settings.hostname;
+        let reply = match (self.settings.flavour, command) {
+            (Flavour::Relay, Command::Helo) => Reply::new(250, "", name),
+            (Flavour::Relay, Command::Ehlo) | (Flavour::Lmtp, Command::Lhlo) => {
+                Reply::multiline(250, self.advertised())
+            }
+            (Flavour::Relay, _) => return unknown("this is SMTP: say EHLO"),
+            // RFC 2033 §4.1: HELO and EHLO do not exist in LMTP.
+            (Flavour::Lmtp, _) => return unknown("this is LMTP: say LHLO"),
+        };
+        self.greeted = Greeted::Yes;
+        self.transaction = None;
+        Action::Reset(reply)
+    }
+
+    fn advertised(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let mut lines: Vec<String> = [
+            settings.hostname.as_str(),
+            "PIPELINING",
+            "8BITMIME",
+            "ENHANCEDSTATUSCODES",
+            "DSN",
+            "SMTPUTF8",
+            "CHUNKING",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        // RFC 1870 §4: zero means no fixed limit.
+        lines.push(format!("SIZE {}", settings.max_size.unwrap_or(0)));
+        if settings.starttls != StartTls::NotOffered && self.channel == Channel::Plaintext {
+            lines.push("STARTTLS".to_owned());
+        }
+        // RFC 9422 §4.
+        let mut limits = format!("LIMITS RCPTMAX={}", settings.max_recipients);
+        if settings.flavour == Flavour::Relay {
+            limits.push_str(" RCPTDOMAINMAX=1");
+        }
+        lines.push(limits);
+        lines
+    }
+
+    fn begin(&mut self, mail: Mail) -> Action {
+        if self.greeted == Greeted::No {
+            return out_of_order("say EHLO (or LHLO) first");
+        }
+        if self.settings.starttls == StartTls::Required && self.channel == Channel::Plaintext {
+            return Action::Reply(Reply::new(
+                530,
+                "5.7.0",
+                "must issue a STARTTLS command first",
+            ));
+        }
+        if self.transaction.is_some() {
+            return out_of_order("nested MAIL command");
+        }
+        if let (Some(size), Some(most)) = (mail.size, self.settings.max_size)
+            && size > most
+        {
+            // RFC 1870 §6.1.
+            return Action::Reply(Reply::new(
+                552,
+                "5.3.4",
+                "the message is larger than max_size",
+            ));
+        }
+        if mail.charset == Charset::Ascii && !mail.path.is_ascii() {
+            return needs_utf8();
+        }
+        self.transaction = Some(Transaction {
+            mail,
+            accepted: 0,
+            pending: 0,
+            destinations: Vec::new(),
+            content: Content::NotBegun,
+        });
+        Action::Reply(Reply::new(250, "2.1.0", "Ok"))
+    }
+
+    fn recipient(&mut self, recipient: Recipient) -> Action {
+        let settings = &self.settings;
+        let Some(transaction) = &mut self.transaction else {
+            return out_of_order("need MAIL command");
+        };
+        if transaction.mail.charset == Charset::Ascii && !recipient.path.is_ascii() {
+            return needs_utf8();
+        }
+        if transaction.accepted + transaction.pending >= settings.max_recipients {
+            return Action::Reply(Reply::new(
+                452,
+                "4.5.3",
+                "too many recipients (max_recipients)",
+            ));
+        }
+        let to = recipient.path.destination();
+        if !transaction.destinations.contains(to) {
+            match settings.flavour {
+                Flavour::Relay if !transaction.destinations.is_empty() => {
+                    let text = "one recipient domain per transaction; send this recipient again";
+                    return Action::Reply(Reply::new(452, "4.5.3", text));
+                }
+                Flavour::Lmtp if transaction.destinations.len() >= settings.max_legs => {
+                    let text = "too many recipient domains (max_legs); send this recipient again";
+                    return Action::Reply(Reply::new(452, "4.5.3", text));
+                }
+                _ => transaction.destinations.push(to.clone()),
+            }
+        }
+        transaction.pending += 1;
+        Action::Recipient(recipient)
+    }
+
+    /// Tells what became of an [`Action::Recipient`].
+    pub fn recipient_answered(&mut self, answered: Answered) {
+        let Some(transaction) = &mut self.transaction else {
+            return;
+        };
+        transaction.pending = transaction.pending.saturating_sub(1);
+        match answered {
+            Answered::Accepted => transaction.accepted += 1,
+            // Once all recipients of a domain are refused, another domain may have the transaction.
+            Answered::Refused if transaction.accepted + transaction.pending == 0 => {
+                transaction.destinations.clear();
+            }
+            Answered::Refused => {}
+        }
+    }
+
+    fn ready_for_content(&mut self) -> Result<&mut Transaction, Reply> {
+        match &mut self.transaction {
+            None => Err(Reply::new(503, "5.5.1", "need MAIL command")),
+            Some(transaction) if transaction.accepted == 0 => {
+                Err(Reply::new(554, "5.5.1", "no valid recipients"))
+            }
+            Some(transaction) => Ok(transaction),
+        }
+    }
+
+    fn chunk(&mut self, chunk: Chunk) -> Action {
+        match self.ready_for_content() {
+            Ok(transaction) => {
+                transaction.content = Content::Chunks;
+                Action::Chunk(chunk)
+            }
+            Err(reply) => Action::SwallowChunk(chunk.size, reply),
+        }
+    }
+
+    fn starttls(&mut self) -> Action {
+        match (self.settings.starttls, self.channel) {
+            (StartTls::NotOffered, _) => {
+                Action::Reply(Reply::new(502, "5.5.1", "STARTTLS is not offered"))
+            }
+            (_, Channel::Tls) => out_of_order("TLS is in use already"),
+            (_, Channel::Plaintext) => {
+                Action::StartTls(Reply::new(220, "2.0.0", "Ready to start TLS"))
+            }
+        }
+    }
+
+    /// The replies to the message are out: back to waiting for MAIL.
+    pub fn message_done(&mut self) {
+        self.transaction = None;
+    }
+
+    /// TLS is up: what was said before never happened (RFC 3207 §4.2).
+    pub fn tls_started(&mut self) {
+        self.channel = Channel::Tls;
+        self.greeted = Greeted::No;
+        self.transaction = None;
+    }
+}
+
+fn out_of_order(text: &str) -> Action {
+    Action::Reply(Reply::new(503, "5.5.1", text))
+}
+
+fn unknown(text: &str) -> Action {
+    Action::Reply(Reply::new(500, "5.5.1", text))
+}
+
+/// RFC 6531 §3.5.
+fn needs_utf8() -> Action {
+    Action::Reply(Reply::new(
+        553,
+        "5.6.7",
+        "a non-ASCII address needs SMTPUTF8",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::command::parse;
+
+    fn session(flavour: Flavour) -> Session {
+        Session::new(Arc::new(settings(flavour)))
+    }
+
+    fn settings(flavour: Flavour) -> Settings {
+        Settings {
+            flavour,
+            hostname: "wax.example".to_owned(),
+            max_size: Some(1000),
+            starttls: StartTls::NotOffered,
+            max_recipients: 3,
+            max_legs: 2,
+            max_errors: 100,
+        }
+    }
+
+    /// What a session does, in a few words; every recipient is accepted at once.
+    fn say(session: &mut Session, line: &str) -> String {
+        match session.command(parse(line.as_bytes())) {
+            Action::Reply(reply) | Action::Reset(reply) => reply.status(),
+            Action::Recipient(_) => {
+                session.recipient_answered(Answered::Accepted);
+                "accepted".to_owned()
+            }
+            Action::Data => "data".to_owned(),
+            Action::Chunk(chunk) => format!("chunk {}", chunk.size),
+            Action::SwallowChunk(octets, reply) => format!("swallow {octets}, {}", reply.status()),
+            Action::StartTls(reply) => format!("starttls {}", reply.status()),
+            Action::Quit(reply) => format!("quit {}", reply.status()),
+            Action::Close(reply) => format!("close {}", reply.status()),
+        }
+    }
+
+    fn dialogue(mut session: Session, lines: &[(&str, &str)]) {
+        for (line, want) in lines {
+            assert_eq!(say(&mut session, line), *want, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_takes_its_course() {
+        dialogue(
+            session(Flavour::Relay),
+            &[
+                ("EHLO mta", "250"),
+                ("MAIL FROM:<a@a.example>", "250 2.1.0"),
+                ("RCPT TO:<b@b.example>", "accepted"),
+                ("DATA", "data"),
+                ("NOOP", "250 2.0.0"),
+                ("VRFY b", "252 2.1.5"),
+                ("HELP", "214 2.0.0"),
+                ("RSET", "250 2.0.0"),
+                ("QUIT", "quit 221 2.0.0"),
+            ],
+        );
+    }
+
+    #[test]
+    fn commands_out_of_order_are_refused() {
+        dialogue(
+            session(Flavour::Relay),
+            &[
+                ("MAIL FROM:<a@a.example>", "503 5.5.1"),
+                ("RCPT TO:<b@b.example>", "503 5.5.1"),
+                ("DATA", "503 5.5.1"),
+                ("BDAT 10", "swallow 10, 503 5.5.1"),
+                ("LHLO x", "500 5.5.1"),
+                ("STARTTLS", "502 5.5.1"),
+                ("EXPN x", "502 5.5.1"),
+                ("HELO mta", "250"),
+                ("MAIL FROM:<a@a.example>", "250 2.1.0"),
+                ("MAIL FROM:<a@a.example>", "503 5.5.1"),
+                ("DATA", "554 5.5.1"),
+                ("BDAT 5 LAST", "swallow 5, 554 5.5.1"),
+                ("MAIL FROM:<a@a.example> SIZE=1001", "503 5.5.1"),
+                ("RSET", "250 2.0.0"),
+                ("MAIL FROM:<a@a.example> SIZE=1001", "552 5.3.4"),
+                ("MAIL FROM:<ä@a.example>", "553 5.6.7"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_relay_transaction_has_one_recipient_domain() {
+        dialogue(
+            session(Flavour::Relay),
+            &[
+                ("EHLO mta", "250"),
+                ("MAIL FROM:<>", "250 2.1.0"),
+                ("RCPT TO:<a@b.example>", "accepted"),
+                ("RCPT TO:<a@c.example>", "452 4.5.3"),
+                ("RCPT TO:<b@B.example>", "accepted"),
+            ],
+        );
+    }
+
+    #[test]
+    fn another_domain_may_begin_once_all_of_the_first_are_refused() {
+        let mut session = session(Flavour::Relay);
+        say(&mut session, "EHLO mta");
+        say(&mut session, "MAIL FROM:<>");
+        let first = session.command(parse(b"RCPT TO:<a@b.example>"));
+        assert!(matches!(first, Action::Recipient(_)));
+        assert_eq!(say(&mut session, "RCPT TO:<a@c.example>"), "452 4.5.3");
+        session.recipient_answered(Answered::Refused);
+        assert_eq!(say(&mut session, "RCPT TO:<a@c.example>"), "accepted");
+    }
+
+    #[test]
+    fn lmtp_takes_many_domains_up_to_its_limits() {
+        dialogue(
+            session(Flavour::Lmtp),
+            &[
+                ("EHLO mta", "500 5.5.1"),
+                ("HELO mta", "500 5.5.1"),
+                ("LHLO mta", "250"),
+                ("MAIL FROM:<>", "250 2.1.0"),
+                ("RCPT TO:<a@b.example>", "accepted"),
+                ("RCPT TO:<a@c.example>", "accepted"),
+                ("RCPT TO:<a@d.example>", "452 4.5.3"),
+                ("RCPT TO:<b@c.example>", "accepted"),
+                ("RCPT TO:<c@c.example>", "452 4.5.3"),
+            ],
+        );
+    }
+
+    #[test]
+    fn after_bdat_only_bdat_goes_on() {
+        dialogue(
+            session(Flavour::Lmtp),
+            &[
+                ("LHLO mta", "250"),
+                ("MAIL FROM:<>", "250 2.1.0"),
+                ("RCPT TO:<a@b.example>", "accepted"),
+                ("BDAT 10", "chunk 10"),
+                ("DATA", "503 5.5.1"),
+                ("RCPT TO:<b@b.example>", "503 5.5.1"),
+                ("NOOP", "250 2.0.0"),
+                ("BDAT 0 LAST", "chunk 0"),
+            ],
+        );
+    }
+
+    #[test]
+    fn tls_that_is_required_comes_before_mail_and_forgets_what_was_said() {
+        let settings = Settings {
+            starttls: StartTls::Required,
+            ..settings(Flavour::Relay)
+        };
+        let mut session = Session::new(Arc::new(settings));
+        assert!(session.advertised().contains(&"STARTTLS".to_owned()));
+        assert_eq!(say(&mut session, "EHLO mta"), "250");
+        assert_eq!(say(&mut session, "MAIL FROM:<>"), "530 5.7.0");
+        assert_eq!(say(&mut session, "STARTTLS"), "starttls 220 2.0.0");
+        session.tls_started();
+        assert!(!session.advertised().contains(&"STARTTLS".to_owned()));
+        assert_eq!(say(&mut session, "MAIL FROM:<>"), "503 5.5.1");
+        assert_eq!(say(&mut session, "STARTTLS"), "503 5.5.1");
+        assert_eq!(say(&mut session, "EHLO mta"), "250");
+        assert_eq!(say(&mut session, "MAIL FROM:<>"), "250 2.1.0");
+    }
+
+    #[test]
+    fn too_many_errors_close_the_session() {
+        let settings = Settings {
+            max_errors: 2,
+            ..settings(Flavour::Relay)
+        };
+        dialogue(
+            Session::new(Arc::new(settings)),
+            &[("FOO", "500 5.5.2"), ("FOO", "close 421 4.7.0")],
+        );
+    }
+
+    #[test]
+    fn what_is_advertised_is_what_can_be_bridged() {
+        assert_eq!(
+            session(Flavour::Relay).advertised(),
+            [
+                "wax.example",
+                "PIPELINING",
+                "8BITMIME",
+                "ENHANCEDSTATUSCODES",
+                "DSN",
+                "SMTPUTF8",
+                "CHUNKING",
+                "SIZE 1000",
+                "LIMITS RCPTMAX=3 RCPTDOMAINMAX=1",
+            ]
+        );
+        assert!(
+            session(Flavour::Lmtp)
+                .advertised()
+                .contains(&"LIMITS RCPTMAX=3".to_owned())
+        );
+    }
+}
