@@ -1,5 +1,6 @@
 //! waxseal, a gate for outbound mail.
 
+pub mod config;
 pub mod discover;
 pub mod dns;
 pub mod name;
