@@ -1,7 +1,7 @@
 //! What is wrong with a configuration or rule file: where, what, and what to do about it.
 //!
 //! serde and toml find most mistakes, and say so in the words of a programmer. [`Source::explain`]
-//! puts them into the words of an operator, and suggests the key or word that was probably meant.
+//! puts them into the words of an operator, and suggests the key that was probably meant.
 
 use std::fmt;
 use std::ops::Range;
@@ -94,13 +94,10 @@ impl Source<'_> {
             Complaint::UnknownKey(key, known) => format!(
                 "unknown key `{key}` {}; {}",
                 self.section(span.start),
-                suggestion(key, &known, "known keys")
+                suggestion(key, &known)
             ),
             Complaint::UnknownWord(word, known) => {
-                format!(
-                    "unknown word `{word}`; {}",
-                    suggestion(word, &known, "write one of")
-                )
+                format!("unknown word `{word}`; write one of: {}", known.join(", "))
             }
             Complaint::MissingKey(key) => {
                 format!("`{key}` is missing {}; add it", self.section(span.start))
@@ -123,6 +120,9 @@ impl Source<'_> {
 }
 
 fn section_of(table: &DeTable<'_>, offset: usize) -> Option<String> {
+    if has_key_at(table, offset) {
+        return None;
+    }
     let holds = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::Table(inner) => value.span().contains(&offset) || has_key_at(inner, offset),
         _ => false,
@@ -166,14 +166,14 @@ impl<'a> Complaint<'a> {
     }
 }
 
-fn suggestion(wrong: &str, known: &[&str], list: &str) -> String {
+fn suggestion(wrong: &str, known: &[&str]) -> String {
     let nearest = known.iter().min_by_key(|word| distance(wrong, word));
     match nearest {
         // A third of the letters may be wrong before a suggestion is more noise than help.
         Some(word) if distance(wrong, word) <= wrong.chars().count().max(3) / 3 => {
             format!("did you mean `{word}`?")
         }
-        _ => format!("{list}: {}", known.join(", ")),
+        _ => format!("known keys: {}", known.join(", ")),
     }
 }
 

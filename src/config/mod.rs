@@ -29,11 +29,14 @@ use crate::time::{Clock, SystemClock};
 mod error;
 mod file;
 mod meaning;
+mod rule;
 mod rule_file;
 mod rules;
 mod tls;
 mod values;
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;
 
