@@ -241,6 +241,10 @@ pub(super) enum BareNewline {
 }
 
 /// `[limits]`
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are the keys as written"
+)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {

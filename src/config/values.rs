@@ -183,7 +183,9 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     /// In the largest unit that leaves no remainder.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().find(|(_, factor)| self.0 % factor == 0);
+        let unit = UNITS
+            .iter()
+            .find(|(_, factor)| self.0.is_multiple_of(*factor));
         match unit {
             Some((name, factor)) if self.0 > 0 => write!(f, "{} {name}", self.0 / factor),
             _ => self.0.fmt(f),

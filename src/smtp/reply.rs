@@ -17,6 +17,15 @@ impl Reply {
     pub fn code(&self) -> u16 {
         self.code
     }
+    /// Code and enhanced code, without the text.
+    pub fn status(&self) -> String {
+        let first = self.lines.first().map(|line| String::from_utf8_lossy(line));
+        let enhanced = first
+            .as_deref()
+            .and_then(|line| line.split(' ').next())
+            .unwrap_or_default();
+        format!("{} {enhanced}", self.code)
+    }
     /// The lines.
     pub fn lines(&self) -> &[Vec<u8>] {
         &self.lines
