@@ -220,6 +220,7 @@ fn is_citation(text: &str) -> bool {
     !spelt_out && !squeezed
 }
 
+#[expect(clippy::unwrap_used, reason = "part of a test")]
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders: Vec<PathBuf> = vec![root.clone()];

@@ -114,7 +114,7 @@ pub struct LogSettings {
 impl Config {
     /// Reads the file at `path`, or the first one of the usual places, or takes the defaults.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let found = path.or_else(|| SEARCH.iter().map(Path::new).find(|path| path.exists()));
+        let found = path.or_else(|| SEARCH.iter().map(Path::new).find(|path| is_there(path)));
         let Some(path) = found else {
             let mut config = Self::parse("", Path::new(""))?;
             config.source = None;
@@ -154,6 +154,15 @@ impl Config {
             // Only a path that is not UTF-8 cannot be written as TOML, and none such was read from it.
             Err(error) => format!("{head}# cannot be shown: {error}\n"),
         }
+    }
+}
+
+/// False only where there is certainly nothing. A file that cannot be seen, or a link that leads
+/// nowhere, is there: reading it fails, and that is better than to run without it.
+fn is_there(path: &Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }
 

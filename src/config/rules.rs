@@ -80,7 +80,7 @@ fn missing_folder(config: &Config, error: &std::io::Error) -> Result<String, Con
                 folder.display()
             ),
         }),
-        Policies::Default(_) if error.kind() == std::io::ErrorKind::NotFound => Ok(format!(
+        Policies::Default(_) if !super::is_there(folder) => Ok(format!(
             "there is no folder `{}`, so there are no rules: TLS is used where it is offered",
             folder.display()
         )),
