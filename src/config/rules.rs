@@ -6,7 +6,8 @@ use super::error::{ConfigError, Position, Source};
 use super::rule::Reader;
 use super::rule_file::RuleFile;
 use super::{Config, Policies};
-use crate::policy::rules::{Clash, Level, Origin, Rule, Rules};
+use crate::policy::requirement::Mode;
+use crate::policy::rules::{Clash, Floor, Level, Origin, Pattern, Rule, Rules};
 use crate::time::UnixTime;
 
 /// The rules, and what there is to tell about them.
@@ -41,6 +42,7 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
     let folder = config.policies.folder();
     must_have_roots(config, &rules, folder)?;
     warnings.extend(expired(&rules, folder, now));
+    warnings.extend(lowering(&rules, folder));
     Ok(RuleSet {
         rules: Rules::new(rules).map_err(|clash| explain_clash(&clash, folder))?,
         files,
@@ -153,4 +155,37 @@ fn expired(rules: &[Rule], folder: &Path, now: UnixTime) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Rules for MX patterns that ask less than a rule for `*`, which they precede: whoever forges MX
+/// records could choose the weaker one.
+fn lowering(rules: &[Rule], folder: &Path) -> Vec<String> {
+    let strongest = rules
+        .iter()
+        .filter(|rule| rule.pattern == Pattern::Any)
+        .max_by_key(|rule| strength(rule));
+    let Some(any) = strongest else {
+        return Vec::new();
+    };
+    rules
+        .iter()
+        .filter(|rule| matches!(rule.pattern, Pattern::Mx(_)) && strength(rule) < strength(any))
+        .map(|rule| {
+            format!(
+                "{}:{}: this `mx` rule asks less than the one for `*` at {}, and MX records can be forged",
+                folder.join(&*rule.origin.file).display(),
+                rule.origin.line,
+                any.origin
+            )
+        })
+        .collect()
+}
+
+/// What a rule blocks: nothing, plaintext, or also whoever cannot prove who they are.
+fn strength(rule: &Rule) -> u8 {
+    match (rule.mode, &rule.level) {
+        (Mode::Observe, _) | (_, Level::None | Level::May | Level::Standard(Floor::May)) => 0,
+        (_, Level::Encrypt | Level::Standard(Floor::Encrypt)) => 1,
+        (_, Level::DaneOnly | Level::Secure { .. } | Level::Fingerprint(_)) => 2,
+    }
 }

@@ -381,3 +381,21 @@ fn a_secure_rule_needs_roots() {
     .unwrap();
     assert_eq!(read_rules(&config, NOW).unwrap().entries, 1);
 }
+
+#[test]
+fn an_mx_rule_that_asks_less_than_the_rule_for_everything_is_a_warning() {
+    let warnings = |any: &str, mx: &str| {
+        let text = format!("[[rule]]\ndomains = ['*']\n{any}\n[[rule]]\nmx = ['.h.example']\n{mx}");
+        read(&[("a.toml", &text)]).unwrap().warnings
+    };
+    let weaker = [
+        "policies/a.toml:4: this `mx` rule asks less than the one for `*` at a.toml:1, and MX records can be forged",
+    ];
+    assert_eq!(warnings("tls = 'secure'", "tls = 'encrypt'"), weaker);
+    assert_eq!(
+        warnings("tls = 'encrypt'", "mode = 'observe'\ntls = 'secure'"),
+        weaker
+    );
+    assert!(warnings("tls = 'encrypt'", "tls = 'encrypt'").is_empty());
+    assert!(warnings("tls = 'standard'", "mode = 'observe'\ntls = 'secure'").is_empty());
+}
