@@ -1,7 +1,52 @@
 //! waxseal, a gate for outbound mail.
+//!
+//! It stands between an MTA and the internet. For every destination it finds out what TLS is owed,
+//! upgrades the connection, proves who is on the other side, and holds back what cannot be proven.
+//!
+//! # One delivery in eight steps
+//! 1. [`proxy::accept`] lets the MTA in.
+//! 2. [`proxy::session`] drives [`smtp::session`]; the first recipient of a domain asks for a verdict.
+//! 3. [`discover`] gathers the [facts](policy::facts): MX hosts and addresses.
+//! 4. [`policy::decide`] joins facts and rule into a [verdict](policy::verdict): deliver, defer or refuse.
+//! 5. [`proxy::upstream`] dials, says EHLO and STARTTLS; [`policy::authorize`] judges what the handshake showed.
+//! 6. MAIL and RCPT go out; the content streams through one buffer to all legs.
+//! 7. One [`policy::outcome::Outcome`] is built.
+//! 8. [`metrics`] and [`journal`] each project it.
+//!
+//! # Words
+//! | word | meaning |
+//! | --- | --- |
+//! | MTA, MX | the local mail server that connects to waxseal; the remote one that waxseal connects to |
+//! | domain, host | a recipient domain; the name of an MX: A-labels, lower case, no trailing dot |
+//! | session, transaction, leg | one connection of an MTA; one MAIL to end of data; its part for one recipient domain |
+//! | attempt | one dial of one address of one MX |
+//! | rule | an operator's word, from a file in `policies/` |
+//! | mode | `enforce` (block) or `observe` (deliver anyway; log and count what would have been blocked) |
+//!
+//! # Floors
+//! A module imports only from floors below its own, and modules of L5 not each other
+//! (`tests/architecture.rs`). L0 to L2 are pure: no socket, clock, log, metric or file.
+//!
+//! | floor | modules |
+//! | --- | --- |
+//! | L0 | [`name`], [`time`] |
+//! | L1 | [`dns`], [`smtp`] |
+//! | L2 | [`policy`] |
+//! | L3 | [`net`] |
+//! | L4 | [`discover`] |
+//! | L5 | [`proxy`], [`admin`], [`metrics`], [`journal`] |
+//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`app`] |
 
+pub mod admin;
+pub mod app;
+pub mod check;
+pub mod cli;
+pub mod config;
 pub mod discover;
 pub mod dns;
+pub mod journal;
+pub mod log;
+pub mod metrics;
 pub mod name;
 pub mod net;
 pub mod policy;

@@ -1,2 +1,133 @@
-//! The waxseal command.
-fn main() {}
+//! The waxseal command: from the command line to what it asks for, from an error to an exit code.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::json;
+use waxseal::app;
+use waxseal::cli::{Cli, Command, ConfigCommand};
+use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
+use waxseal::log;
+use waxseal::time::{Clock, SystemClock};
+
+/// Why waxseal ends with an error, by who has to act.
+enum Failed {
+    /// The operator, on the configuration.
+    Config(String),
+    /// Somebody, on the system around waxseal.
+    Runtime(String),
+}
+
+impl Failed {
+    fn config(error: impl Display) -> Self {
+        Self::Config(error.to_string())
+    }
+
+    fn runtime(error: impl Display) -> Self {
+        Self::Runtime(error.to_string())
+    }
+
+    /// Complains, and tells which exit code follows.
+    fn exit(self) -> ExitCode {
+        let (message, code) = match self {
+            Self::Config(message) => (message, 2),
+            Self::Runtime(message) => (message, 1),
+        };
+        eprintln!("waxseal: {message}");
+        ExitCode::from(code)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let command = cli.command.clone().unwrap_or_default();
+    let done = match command {
+        Command::Config(ConfigCommand::Check { json: false }) => check_config(&cli),
+        Command::Config(ConfigCommand::Check { json: true }) => check_config_as_json(&cli),
+        Command::Config(ConfigCommand::Show) => load(&cli).map(|config| print(&config.show())),
+        Command::Run => start(&cli, app::run),
+        Command::Check(question) => {
+            let grade = start(&cli, async |config| app::check(&config, &question).await);
+            return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));
+        }
+    };
+    done.map_or_else(Failed::exit, |()| ExitCode::SUCCESS)
+}
+
+/// Prints to a reader that may have gone away.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _gone = stdout.write_all(text.as_bytes());
+}
+
+fn load(cli: &Cli) -> Result<Config, Failed> {
+    let mut config = Config::load(cli.config.as_deref()).map_err(Failed::config)?;
+    cli.override_log(&mut config);
+    Ok(config)
+}
+
+/// Sets up log and runtime, and runs `task` to its end.
+fn start<T>(
+    cli: &Cli,
+    task: impl AsyncFnOnce(Config) -> Result<T, app::Error>,
+) -> Result<T, Failed> {
+    let config = load(cli)?;
+    log::init(&config.log).map_err(Failed::runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failed::runtime)?;
+    runtime.block_on(task(config)).map_err(|error| match error {
+        app::Error::Config(error) => Failed::config(error),
+        error => Failed::runtime(error),
+    })
+}
+
+fn read_all(cli: &Cli) -> Result<(Config, RuleSet), ConfigError> {
+    let config = Config::load(cli.config.as_deref())?;
+    let rules = read_rules(&config, SystemClock.now())?;
+    Ok((config, rules))
+}
+
+fn check_config(cli: &Cli) -> Result<(), Failed> {
+    let (config, rules) = read_all(cli).map_err(Failed::config)?;
+    for warning in config.warnings.iter().chain(&rules.warnings) {
+        eprintln!("warning: {warning}");
+    }
+    print(&format!(
+        "ok: {}, {}, {}\n",
+        count(config.source.iter().count() + rules.files.len(), "file"),
+        count(rules.entries, "rule"),
+        count(config.listeners.len(), "listener")
+    ));
+    Ok(())
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+fn check_config_as_json(cli: &Cli) -> Result<(), Failed> {
+    let result = read_all(cli);
+    let report = match &result {
+        Ok((config, rules)) => json!({
+            "ok": true,
+            "files": config.source.iter().chain(&rules.files).collect::<Vec<_>>(),
+            "rules": rules.entries,
+            "listeners": config.listeners.len(),
+            "warnings": config.warnings.iter().chain(&rules.warnings).collect::<Vec<_>>(),
+        }),
+        Err(error) => json!({
+            "ok": false,
+            "file": error.file,
+            "line": error.position.map(|position| position.line),
+            "column": error.position.map(|position| position.column),
+            "message": error.message,
+        }),
+    };
+    print(&format!("{report}\n"));
+    result.map(|_| ()).map_err(Failed::config)
+}

@@ -168,6 +168,30 @@ impl Failure {
         }
     }
 
+    /// Every label that [`Failure::reason`] gives beside those of [`Fault::REASONS`].
+    pub const REASONS: [&'static str; 5] = [
+        "dns-failed",
+        "no-such-domain",
+        "null-mx",
+        "no-address",
+        "dane-required",
+    ];
+
+    /// The labels of failures that are about policy ([`Failure::is_about_policy`]).
+    pub const POLICY_REASONS: [&'static str; 11] = [
+        "dane-required",
+        "starttls-not-supported",
+        "starttls-refused",
+        "starttls-injection",
+        "validation-failure",
+        "tls-too-old",
+        "certificate-host-mismatch",
+        "certificate-expired",
+        "certificate-not-trusted",
+        "certificate-invalid",
+        "fingerprint-mismatch",
+    ];
+
     /// True when a policy, not the network, stands in the way: TLS or identity was demanded and not
     /// shown. Of several failed hosts such a failure is the one to tell the MTA.
     pub fn is_about_policy(&self) -> bool {

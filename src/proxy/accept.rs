@@ -39,7 +39,7 @@ pub async fn serve(
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => break,
+            () = order_to_stop(&mut draining) => break,
             Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
             accepted = socket.accept() => match accepted {
                 Ok((stream, client)) => doorman.admit(stream, client, &mut sessions),
@@ -63,6 +63,11 @@ pub async fn serve(
         );
         sessions.shutdown().await;
     }
+}
+
+/// Waits until waxseal is told to stop. Nobody left to tell it is the same.
+pub(super) async fn order_to_stop(draining: &mut watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await;
 }
 
 struct Doorman {

@@ -18,6 +18,7 @@ use crate::net::stream::{Socket, Wire, WireError, trim_line};
 use crate::net::tls;
 use crate::policy::failure::Refusal;
 use crate::policy::outcome::{Event, Ingress};
+use crate::proxy::accept::order_to_stop;
 use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
 use crate::proxy::leg::Leg;
@@ -168,9 +169,7 @@ impl Driver {
         }
         tokio::select! {
             biased;
-            _ = self.draining.wait_for(|draining| *draining) => {
-                Err(Farewell::Say(Refusal::Draining))
-            }
+            () = order_to_stop(&mut self.draining) => Err(Farewell::Say(Refusal::Draining)),
             filled = self.wire.fill(idle) => Ok(filled?),
         }
     }

@@ -1,3 +1,4 @@
 //! The scenarios, one module for each promise.
 
+mod delivery;
 mod support;

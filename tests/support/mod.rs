@@ -10,6 +10,8 @@
 )]
 
 pub(crate) mod ca;
+pub(crate) mod house;
+pub(crate) mod http;
 pub(crate) mod mta;
 pub(crate) mod mx;
 pub(crate) mod net;

@@ -1,0 +1,132 @@
+//! The admin endpoint: metrics, health, and the order to reload.
+//!
+//! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
+//! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again.
+//!
+//! There are no passwords here: whoever reaches the address may read. To reload one has to come from
+//! this machine, and not from a web page: browsers send `Origin` with every POST, so a request that
+//! has one is refused.
+//!
+//! This room knows nothing of what it shows: the metrics come as a closure, the reload as a trait.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State as Shared};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::future::BoxFuture;
+use tokio::net::TcpListener;
+
+mod readiness;
+#[cfg(test)]
+mod tests;
+
+pub use readiness::{LastReload, Readiness, State};
+
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4";
+
+const PATHS: &str = "GET /metrics\nGET /healthz\nGET /readyz\nPOST /reload\n";
+
+/// Whoever can reload the configuration.
+pub trait Reload: Send + Sync {
+    /// Reads configuration and rules again; tells what is in force now, or why the old ones stay.
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+}
+
+/// What the endpoint shows and does.
+#[derive(Clone)]
+pub struct Admin {
+    /// Renders the metrics.
+    pub render: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether waxseal is ready.
+    pub readiness: Arc<Readiness>,
+    /// Reloads.
+    pub reload: Arc<dyn Reload>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("readiness", &self.readiness)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown` is done and the requests in flight are answered.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let service = router(admin).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/reload", post(reload))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(admin)
+}
+
+async fn metrics(Shared(admin): Shared<Admin>) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], (admin.render)()).into_response()
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(Shared(admin): Shared<Admin>) -> Response {
+    let status = match admin.readiness.state() {
+        State::Ready => StatusCode::OK,
+        State::Starting | State::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = format!("{}\n", admin.readiness.detail());
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, body).into_response()
+}
+
+async fn reload(
+    Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let refuse = |why: &'static str| (StatusCode::FORBIDDEN, why).into_response();
+    // An IPv4 client of an IPv6 socket comes from ::ffff:127.0.0.1.
+    if !peer.ip().to_canonical().is_loopback() {
+        return refuse("reload from this machine: POST to a loopback address\n");
+    }
+    if headers.contains_key(header::ORIGIN) {
+        return refuse("requests of web pages (with an Origin) are refused\n");
+    }
+    match admin.reload.reload().await {
+        Ok(text) => format!("{text}\n").into_response(),
+        Err(text) => {
+            let body = format!("not reloaded, the configuration before stays in force: {text}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+        }
+    }
+}
+
+async fn not_found() -> Response {
+    let body = format!("not here; there are:\n{PATHS}");
+    (StatusCode::NOT_FOUND, body).into_response()
+}
+
+async fn wrong_method() -> Response {
+    let body = format!("not with this method; there are:\n{PATHS}");
+    (StatusCode::METHOD_NOT_ALLOWED, body).into_response()
+}

@@ -1,0 +1,81 @@
+//! Whether waxseal is ready for mail, and how the last reload went.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::{Value, json};
+
+use crate::time::UnixTime;
+
+/// What waxseal is up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not all listeners are bound.
+    Starting,
+    /// Mail can come.
+    Ready,
+    /// Waiting for transactions in flight; no new ones are taken.
+    Draining,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// The last reload. One that failed leaves the configuration before it in force, and waxseal ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReload {
+    /// When.
+    pub at: UnixTime,
+    /// What came of it, in words.
+    pub result: Result<String, String>,
+}
+
+/// Shared by whoever starts, reloads and stops waxseal, and by the admin endpoint.
+#[derive(Debug)]
+pub struct Readiness {
+    state: ArcSwap<State>,
+    last_reload: ArcSwapOption<LastReload>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            state: ArcSwap::from_pointee(State::Starting),
+            last_reload: ArcSwapOption::empty(),
+        }
+    }
+}
+
+impl Readiness {
+    /// The state now.
+    pub fn state(&self) -> State {
+        **self.state.load()
+    }
+
+    /// Changes the state.
+    pub fn enter(&self, state: State) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// Takes note of a reload.
+    pub fn reloaded(&self, reload: LastReload) {
+        self.last_reload.store(Some(Arc::new(reload)));
+    }
+
+    /// For `/readyz`.
+    pub(super) fn detail(&self) -> Value {
+        let reload = self.last_reload.load();
+        let reload = reload.as_ref().map(|last| match &last.result {
+            Ok(text) => json!({"result": "ok", "at": last.at.to_string(), "detail": text}),
+            Err(text) => json!({"result": "failed", "at": last.at.to_string(), "detail": text}),
+        });
+        json!({"state": self.state().word(), "last_reload": reload})
+    }
+}

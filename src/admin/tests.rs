@@ -1,0 +1,122 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::time::UnixTime;
+
+struct Answer(Result<String, String>);
+
+impl Reload for Answer {
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async { self.0.clone() })
+    }
+}
+
+fn admin(reload: Result<&str, &str>) -> Admin {
+    Admin {
+        render: Arc::new(|| "waxseal_rules 7\n".to_owned()),
+        readiness: Arc::new(Readiness::default()),
+        reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
+    }
+}
+
+/// Serves one request on a fresh endpoint and returns the response as it came.
+async fn ask(admin: &Admin, request: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let served = tokio::spawn(serve(listener, admin.clone(), async {
+        stopped.await.ok();
+    }));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{request}Host: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    stop.send(()).unwrap();
+    served.await.unwrap().unwrap();
+    response
+}
+
+fn status_and_body(response: &str) -> (&str, &str) {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (&head["HTTP/1.1 ".len()..][..3], body)
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_format_of_prometheus() {
+    let response = ask(&admin(Ok("")), "GET /metrics HTTP/1.1\r\n").await;
+    assert_eq!(status_and_body(&response), ("200", "waxseal_rules 7\n"));
+    assert!(
+        response.contains("content-type: text/plain; version=0.0.4\r\n"),
+        "{response}"
+    );
+}
+
+#[tokio::test]
+async fn ready_means_ready_for_mail() {
+    let admin = admin(Ok(""));
+    let health = ask(&admin, "GET /healthz HTTP/1.1\r\n").await;
+    assert_eq!(status_and_body(&health), ("200", "ok\n"));
+    for (state, status, word) in [
+        (State::Starting, "503", "starting"),
+        (State::Ready, "200", "ready"),
+        (State::Draining, "503", "draining"),
+    ] {
+        admin.readiness.enter(state);
+        let response = ask(&admin, "GET /readyz HTTP/1.1\r\n").await;
+        let body = format!("{{\"last_reload\":null,\"state\":\"{word}\"}}\n");
+        assert_eq!(status_and_body(&response), (status, body.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_reload_is_told_and_waxseal_stays_ready() {
+    let admin = admin(Err("x.toml:1:1: wrong"));
+    admin.readiness.enter(State::Ready);
+    let response = ask(&admin, "POST /reload HTTP/1.1\r\n").await;
+    assert_eq!(
+        status_and_body(&response),
+        (
+            "500",
+            "not reloaded, the configuration before stays in force: x.toml:1:1: wrong\n"
+        )
+    );
+    admin.readiness.reloaded(LastReload {
+        at: UnixTime(0),
+        result: Err("x.toml:1:1: wrong".to_owned()),
+    });
+    let response = ask(&admin, "GET /readyz HTTP/1.1\r\n").await;
+    let (status, body) = status_and_body(&response);
+    assert_eq!(status, "200");
+    assert!(
+        body.contains("\"at\":\"1970-01-01T00:00:00Z\",\"detail\":\"x.toml:1:1: wrong\""),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn a_reload_is_for_this_machine_and_not_for_web_pages() {
+    let admin = admin(Ok("7 rules"));
+    let response = ask(&admin, "POST /reload HTTP/1.1\r\n").await;
+    assert_eq!(status_and_body(&response), ("200", "7 rules\n"));
+    let response = ask(&admin, "POST /reload HTTP/1.1\r\nOrigin: http://x\r\n").await;
+    assert_eq!(status_and_body(&response).0, "403");
+    let far = ConnectInfo("192.0.2.1:1".parse().unwrap());
+    let response = reload(Shared(admin), far, HeaderMap::new()).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn what_is_not_there_tells_what_is() {
+    let admin = admin(Ok(""));
+    let response = ask(&admin, "GET /metrix HTTP/1.1\r\n").await;
+    let (status, body) = status_and_body(&response);
+    assert_eq!(status, "404");
+    assert!(body.contains("GET /metrics\n"), "{body}");
+    let response = ask(&admin, "GET /reload HTTP/1.1\r\n").await;
+    let (status, body) = status_and_body(&response);
+    assert_eq!(status, "405");
+    assert!(body.contains("POST /reload\n"), "{body}");
+}

@@ -1,0 +1,424 @@
+//! Wires the rooms together: builds the gate from the configuration, opens the listeners, reloads, drains.
+//!
+//! A reload makes a whole new gate and puts it in the place of the old one; transactions under way keep
+//! theirs, and a configuration that does not load changes nothing. Listeners stay as they were opened.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin, LastReload, Readiness, Reload, State};
+use crate::check::{self, Depth, Grade};
+use crate::cli::CheckArgs;
+use crate::config::{Config, ConfigError, load_rules};
+use crate::discover::Discover;
+use crate::journal::Journal;
+use crate::metrics::{Metrics, Reloaded};
+use crate::net::dial::Dialer;
+use crate::net::resolver::{HickoryResolver, SetupError};
+use crate::net::tls::TlsClient;
+use crate::policy::outcome::{Event, Ingress, Observer};
+use crate::policy::rules::Rules;
+use crate::proxy::gate::Gate;
+use crate::proxy::{DeadAddresses, accept};
+use crate::time::{Clock, SystemClock, UnixTime};
+
+/// How often waxseal looks for rules that have expired.
+const EXPIRY_CHECK: Duration = Duration::from_secs(3600);
+
+/// Why waxseal does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration or a rule file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// DNS cannot be set up.
+    #[error(transparent)]
+    Dns(#[from] SetupError),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// An address is taken or not ours.
+    #[error(
+        "cannot listen on {address} ({what}): {error}; is another waxseal running? `waxseal config show` prints the listeners"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// `relay`, `lmtp` or `admin`.
+        what: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The metrics cannot be set up.
+    #[error("cannot set up metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Signals cannot be received.
+    #[error("cannot receive signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Builds a gate as `run` would have it, for commands that only ask.
+pub fn gate(config: &Config) -> Result<Gate, Error> {
+    let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
+    build_gate(config, Vec::new(), dead, Arc::new(Silent))
+}
+
+/// An observer for commands that neither count nor log.
+struct Silent;
+
+impl Observer for Silent {
+    fn record(&self, _event: Event<'_>) {}
+}
+
+/// Counts and logs.
+struct Observers {
+    metrics: Arc<Metrics>,
+    journal: Journal,
+}
+
+impl Observer for Observers {
+    fn record(&self, event: Event<'_>) {
+        self.metrics.record(event);
+        self.journal.record(event);
+    }
+}
+
+fn build_gate(
+    config: &Config,
+    own_listeners: Vec<SocketAddr>,
+    dead: DeadAddresses,
+    observer: Arc<dyn Observer>,
+) -> Result<Gate, Error> {
+    let resolver = Arc::new(HickoryResolver::new(&config.dns)?);
+    Ok(Gate {
+        settings: config.settings.clone(),
+        rules: Arc::new(load_rules(config)?),
+        roots: Arc::clone(&config.roots),
+        discover: Discover::new(resolver, config.addresses),
+        dialer: Dialer {
+            allow_networks: config.allow_networks.clone(),
+            own_listeners,
+        },
+        tls: TlsClient::new()?,
+        dead,
+        clock: Arc::new(SystemClock),
+        observer,
+    })
+}
+
+/// `waxseal check`: prints what mail would meet.
+pub async fn check(config: &Config, args: &CheckArgs) -> Result<Grade, Error> {
+    let request = check::Request {
+        destination: args.domain.clone(),
+        sender: args.sender.clone(),
+        depth: if args.connect {
+            Depth::Connect
+        } else {
+            Depth::Facts
+        },
+    };
+    let report = check::run(&gate(config)?, request).await;
+    if args.json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{}", report.text());
+    }
+    Ok(report.grade())
+}
+
+/// A running waxseal.
+pub struct App {
+    listeners: Vec<(Ingress, SocketAddr)>,
+    admin: Option<SocketAddr>,
+    reloader: Arc<Reloader>,
+    readiness: Arc<Readiness>,
+    draining: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Opens the listeners and begins to serve.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let metrics = Arc::new(Metrics::new()?);
+        let observer = Arc::new(Observers {
+            metrics: Arc::clone(&metrics),
+            journal: Journal,
+        });
+        let (sockets, own) = bind_all(&config).await?;
+        let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
+        let gate = build_gate(&config, own.clone(), dead, observer)?;
+        metrics.in_force(gate.rules.iter().count(), SystemClock.now());
+        let readiness = Arc::new(Readiness::default());
+        let reloader = Arc::new(Reloader {
+            source: config.source.clone(),
+            own_listeners: own,
+            gates: Arc::new(ArcSwap::from_pointee(gate)),
+            metrics,
+            readiness: Arc::clone(&readiness),
+            one_at_a_time: Mutex::new(()),
+        });
+        let (draining, drain) = watch::channel(false);
+        let mut app = Self {
+            listeners: Vec::new(),
+            admin: None,
+            reloader,
+            readiness,
+            draining,
+            tasks: Vec::new(),
+            background: Vec::new(),
+        };
+        app.serve(config, sockets, &drain);
+        app.readiness.enter(State::Ready);
+        Ok(app)
+    }
+
+    fn serve(&mut self, config: Config, sockets: Sockets, drain: &watch::Receiver<bool>) {
+        for (socket, listener) in sockets.listeners.into_iter().zip(config.listeners) {
+            self.listeners.extend(
+                socket
+                    .local_addr()
+                    .ok()
+                    .map(|address| (listener.kind, address)),
+            );
+            let gates = Arc::clone(&self.reloader.gates);
+            self.tasks.push(tokio::spawn(accept::serve(
+                socket,
+                listener,
+                gates,
+                drain.clone(),
+            )));
+        }
+        if let Some(socket) = sockets.admin {
+            self.admin = socket.local_addr().ok();
+            let metrics = Arc::clone(&self.reloader.metrics);
+            let admin = Admin {
+                render: Arc::new(move || {
+                    metrics
+                        .render()
+                        .unwrap_or_else(|error| format!("# {error}\n"))
+                }),
+                readiness: Arc::clone(&self.readiness),
+                reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
+            };
+            // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
+            self.background.push(tokio::spawn(async move {
+                if let Err(error) = admin::serve(socket, admin, std::future::pending()).await {
+                    tracing::error!(%error, "the admin endpoint has stopped");
+                }
+            }));
+        }
+        let gates = Arc::clone(&self.reloader.gates);
+        self.background.push(tokio::spawn(warn_of_expiry(gates)));
+    }
+
+    /// Where MTAs may connect.
+    pub fn listeners(&self) -> &[(Ingress, SocketAddr)] {
+        &self.listeners
+    }
+
+    /// Where the admin endpoint listens.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Reads configuration and rules again.
+    pub async fn reload(&self) -> Result<String, String> {
+        self.reloader.reload().await
+    }
+
+    /// Where it listens and how to point Postfix at it, for a person who has just started it.
+    pub fn banner(&self) -> String {
+        let mut text = String::new();
+        for (kind, address) in &self.listeners {
+            let _ = writeln!(text, "waxseal: {} on {address}", kind.label());
+        }
+        if let Some(admin) = self.admin {
+            let _ = writeln!(text, "waxseal: metrics on http://{admin}/metrics");
+        }
+        let postfix = |(kind, address): &(Ingress, SocketAddr)| match kind {
+            Ingress::Lmtp => format!("postconf -e 'default_transport = lmtp:inet:{address}'"),
+            Ingress::Relay => {
+                format!(
+                    "postconf -e 'relayhost = [{}]:{}'",
+                    address.ip(),
+                    address.port()
+                )
+            }
+        };
+        let lmtp = self
+            .listeners
+            .iter()
+            .find(|(kind, _)| *kind == Ingress::Lmtp);
+        if let Some(listener) = lmtp.or(self.listeners.first()) {
+            let _ = writeln!(
+                text,
+                "waxseal: to point Postfix at it: {}",
+                postfix(listener)
+            );
+        }
+        text
+    }
+
+    /// Lets the transactions in flight end, and stops.
+    pub async fn stop(self) {
+        self.readiness.enter(State::Draining);
+        self.draining.send_replace(true);
+        join_all(self.tasks).await;
+        self.background.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The opened sockets, in the order of the configuration.
+struct Sockets {
+    listeners: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+async fn bind_all(config: &Config) -> Result<(Sockets, Vec<SocketAddr>), Error> {
+    let mut sockets = Sockets {
+        listeners: Vec::new(),
+        admin: None,
+    };
+    for listener in &config.listeners {
+        sockets
+            .listeners
+            .push(bind(listener.listen, listener.kind.label()).await?);
+    }
+    if let Some(address) = config.admin {
+        sockets.admin = Some(bind(address, "admin").await?);
+    }
+    let all = sockets.listeners.iter().chain(&sockets.admin);
+    let own = all.filter_map(|socket| socket.local_addr().ok()).collect();
+    Ok((sockets, own))
+}
+
+async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::Listen {
+            address,
+            what,
+            error,
+        })
+}
+
+/// Reads the configuration again, one reload at a time.
+struct Reloader {
+    source: Option<PathBuf>,
+    own_listeners: Vec<SocketAddr>,
+    gates: Arc<ArcSwap<Gate>>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    one_at_a_time: Mutex<()>,
+}
+
+impl Reload for Reloader {
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async {
+            let _turn = self.one_at_a_time.lock().await;
+            let source = self.source.clone();
+            // Reading files blocks, so it happens off the runtime's threads.
+            let config = tokio::task::spawn_blocking(move || Config::load(source.as_deref())).await;
+            let result = match config {
+                Ok(Ok(config)) => self.put(&config),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            self.tell(&result);
+            result
+        })
+    }
+}
+
+impl Reloader {
+    /// Logs, counts and shows what came of a reload.
+    fn tell(&self, result: &Result<String, String>) {
+        let reloaded = match result {
+            Ok(message) => {
+                tracing::info!("{message}");
+                Reloaded::Ok
+            }
+            Err(error) => {
+                tracing::error!(%error, "reload failed, the running set stays in force");
+                Reloaded::Failed
+            }
+        };
+        self.metrics.reloaded(reloaded);
+        self.readiness.reloaded(LastReload {
+            at: SystemClock.now(),
+            result: result.clone(),
+        });
+    }
+
+    fn put(&self, config: &Config) -> Result<String, String> {
+        let old = self.gates.load();
+        let own = self.own_listeners.clone();
+        let gate = build_gate(config, own, old.dead.clone(), Arc::clone(&old.observer))
+            .map_err(|error| error.to_string())?;
+        let rules = gate.rules.iter().count();
+        self.metrics.in_force(rules, SystemClock.now());
+        self.gates.store(Arc::new(gate));
+        Ok(format!(
+            "reloaded: {rules} rules (listeners and log settings change with a restart)"
+        ))
+    }
+}
+
+/// Warns of rules that expire while waxseal runs.
+async fn warn_of_expiry(gates: Arc<ArcSwap<Gate>>) {
+    let mut since = SystemClock.now();
+    loop {
+        tokio::time::sleep(EXPIRY_CHECK).await;
+        let now = SystemClock.now();
+        for rule in expired_between(&gates.load().rules, since, now) {
+            tracing::warn!(%rule, "the rule has expired and is ignored from now on");
+        }
+        since = now;
+    }
+}
+
+fn expired_between(rules: &Rules, since: UnixTime, now: UnixTime) -> Vec<String> {
+    let fresh = rules
+        .iter()
+        .filter(|rule| rule.has_expired(now) && !rule.has_expired(since));
+    fresh.map(|rule| rule.origin.to_string()).collect()
+}
+
+/// `waxseal run`: serves until SIGTERM or SIGINT, reloads on SIGHUP.
+pub async fn run(config: Config) -> Result<(), Error> {
+    let listen = |kind| signal(kind).map_err(Error::Signals);
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let app = App::start(config).await?;
+    print!("{}", app.banner());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                // The result is in the log and in the metrics.
+                let _ = app.reload().await;
+            }
+        }
+    }
+    tracing::info!("stopping: transactions in flight may end, a second signal ends them");
+    tokio::select! {
+        () = app.stop() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

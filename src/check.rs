@@ -1,0 +1,476 @@
+//! `waxseal check DOMAIN`: what is known, what follows, and with `--connect` what the MX hosts show.
+//!
+//! The same gate that carries mail answers here, so the answer is what a message would meet. The exit
+//! code is for scripts: 0 mail leaves to an authenticated server, 1 it may leave unauthenticated or in
+//! plaintext, 2 it would be blocked or refused, 3 it would be deferred for now.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::name::{Destination, Domain};
+use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::facts::{Addresses, Dane, Facts, Hosts, MtaSts, NoDane, NoMtaSts};
+use crate::policy::failure::{Failure, Fault};
+use crate::policy::handshake::{Fingerprint, Handshake};
+use crate::policy::requirement::{Demand, Mode, Requirement};
+use crate::policy::verdict::{Plan, Verdict};
+use crate::proxy::gate::{Decision, Gate};
+use crate::proxy::settings::AfterFailedHandshake;
+use crate::proxy::upstream::Inspection;
+use crate::smtp::capabilities::Capabilities;
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The recipient domain.
+    pub destination: Destination,
+    /// The sender domain, where a rule may depend on it.
+    pub sender: Option<Domain>,
+    /// Whether the MX hosts are dialled.
+    pub depth: Depth,
+}
+
+/// How far a check goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// DNS and rules.
+    Facts,
+    /// Every address of every MX host is dialled.
+    Connect,
+}
+
+/// What mail to the domain would meet. The exit code of `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    /// It leaves to an authenticated server.
+    Authenticated,
+    /// It may leave unauthenticated, or in plaintext.
+    Unauthenticated,
+    /// It would be blocked or refused.
+    Blocked,
+    /// It would be deferred; later it may be different.
+    TemporaryFailure,
+}
+
+impl Grade {
+    /// The exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Authenticated => 0,
+            Self::Unauthenticated => 1,
+            Self::Blocked => 2,
+            Self::TemporaryFailure => 3,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Authenticated => "authenticated",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Blocked => "blocked",
+            Self::TemporaryFailure => "temporary-failure",
+        }
+    }
+
+    fn of_failure(failure: &Failure) -> Self {
+        if failure.is_about_policy() || failure.reply().is_permanent() {
+            Self::Blocked
+        } else {
+            Self::TemporaryFailure
+        }
+    }
+
+    fn of_requirement(requirement: &Requirement) -> Self {
+        match (&requirement.demand, requirement.mode) {
+            (Demand::Pkix { .. } | Demand::Fingerprint(_), Mode::Enforce) => Self::Authenticated,
+            _ => Self::Unauthenticated,
+        }
+    }
+}
+
+/// The answer.
+#[derive(Debug)]
+pub struct Report {
+    request: Request,
+    decision: Decision,
+    inspected: Vec<(Peer, u16, Inspection)>,
+    grade: Grade,
+}
+
+/// Asks the gate.
+pub async fn run(gate: &Gate, request: Request) -> Report {
+    let decision = gate
+        .decide(&request.destination, request.sender.as_ref())
+        .await;
+    let mut inspected = Vec::new();
+    if let (Depth::Connect, Verdict::Deliver(plan)) = (request.depth, &decision.verdict) {
+        for (peer, requirement) in peers(plan) {
+            let seen = gate.inspect(&peer, plan.port, requirement).await;
+            inspected.push((peer, plan.port, seen));
+        }
+    }
+    let grade = match (&decision.verdict, request.depth) {
+        (Verdict::Stop { failure, .. }, _) => Grade::of_failure(failure),
+        (Verdict::Deliver(plan), Depth::Facts) => grade_of_plan(plan),
+        (Verdict::Deliver(plan), Depth::Connect) => {
+            let fallback = gate.settings.after_failed_handshake;
+            grade_of_inspections(plan, &inspected, fallback)
+        }
+    };
+    Report {
+        request,
+        decision,
+        inspected,
+        grade,
+    }
+}
+
+fn peers(plan: &Plan) -> Vec<(Peer, &Requirement)> {
+    let mut peers = Vec::new();
+    for candidate in &plan.candidates {
+        if let Ok(way) = &candidate.way {
+            for address in &way.addresses {
+                let peer = Peer {
+                    host: candidate.host.clone(),
+                    address: *address,
+                };
+                peers.push((peer, &way.requirement));
+            }
+        }
+    }
+    peers
+}
+
+/// The first host that may be tried speaks for the plan; without one the last failure.
+fn grade_of_plan(plan: &Plan) -> Grade {
+    let ways = plan
+        .candidates
+        .iter()
+        .find_map(|candidate| candidate.way.as_ref().ok());
+    match (ways, plan.candidates.last().map(|candidate| &candidate.way)) {
+        (Some(way), _) => Grade::of_requirement(&way.requirement),
+        (None, Some(Err(failure))) => Grade::of_failure(failure),
+        (None, _) => Grade::TemporaryFailure,
+    }
+}
+
+/// Mail goes to the first host that proves what it must.
+fn grade_of_inspections(
+    plan: &Plan,
+    inspected: &[(Peer, u16, Inspection)],
+    fallback: AfterFailedHandshake,
+) -> Grade {
+    let mut grade = grade_of_plan(plan);
+    for ((_, _, seen), (_, requirement)) in inspected.iter().zip(peers(plan)) {
+        grade = match &seen.proof {
+            Ok(proof) if proof.authentication() == Authentication::None => Grade::Unauthenticated,
+            Ok(_) => Grade::Authenticated,
+            Err(failure) if falls_back(failure, requirement, fallback) => Grade::Unauthenticated,
+            Err(failure) => Grade::of_failure(failure),
+        };
+        if matches!(grade, Grade::Authenticated | Grade::Unauthenticated) {
+            break;
+        }
+    }
+    grade
+}
+
+fn falls_back(failure: &Failure, requirement: &Requirement, setting: AfterFailedHandshake) -> bool {
+    matches!(
+        failure,
+        Failure::Attempt {
+            fault: Fault::Handshake(_),
+            ..
+        }
+    ) && requirement.allows_plaintext()
+        && setting == AfterFailedHandshake::Plaintext
+}
+
+impl Report {
+    /// What mail would meet.
+    pub fn grade(&self) -> Grade {
+        self.grade
+    }
+
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = self.write_text(&mut out);
+        out
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "domain    {}", self.request.destination)?;
+        if let Some(sender) = &self.request.sender {
+            writeln!(out, "sender    {sender}")?;
+        }
+        writeln!(out, "rule      {}", self.rule())?;
+        writeln!(out, "MTA-STS   {}", mta_sts(&self.decision.facts))?;
+        self.write_hosts(out)?;
+        for (peer, port, seen) in &self.inspected {
+            write_inspection(out, peer, *port, seen)?;
+        }
+        writeln!(out, "verdict   {}: {}", self.grade.word(), self.why())
+    }
+
+    fn rule(&self) -> String {
+        match &self.decision.rule {
+            None => "none; built in: standard (floor may)".to_owned(),
+            Some(rule) => {
+                let mut text = format!("{} {}", rule.origin, rule.level);
+                if let Some(route) = &rule.route {
+                    let _ = write!(text, ", route {route}");
+                }
+                if rule.mode == Mode::Observe {
+                    text.push_str(", observe");
+                }
+                if let Some(reason) = &rule.reason {
+                    let _ = write!(text, " ({reason})");
+                }
+                text
+            }
+        }
+    }
+
+    fn write_hosts(&self, out: &mut String) -> std::fmt::Result {
+        let Hosts::Known(hosts) = &self.decision.facts.hosts else {
+            return writeln!(out, "hosts     none");
+        };
+        for host in hosts {
+            let addresses = match &host.addresses {
+                Addresses::Known(known) => join(known.iter()),
+                Addresses::None => "no address".to_owned(),
+                Addresses::LookupFailed(error) => format!("address look-up failed: {error}"),
+            };
+            let Dane::Absent(why) = host.dane;
+            writeln!(
+                out,
+                "host      {} {}: {addresses}; DANE {}",
+                host.preference,
+                host.host,
+                dane(why)
+            )?;
+        }
+        if let Verdict::Deliver(plan) = &self.decision.verdict {
+            for candidate in &plan.candidates {
+                let must = match &candidate.way {
+                    Ok(way) => demand(&way.requirement),
+                    Err(failure) => format!("not tried: {failure}"),
+                };
+                writeln!(out, "must      {}: {must}", candidate.host)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The verdict in words.
+    fn why(&self) -> String {
+        match (&self.decision.verdict, self.request.depth) {
+            (Verdict::Stop { failure, .. }, _) => failure.to_string(),
+            (Verdict::Deliver(_), Depth::Facts) => match self.grade {
+                Grade::Authenticated => "mail leaves only to an authenticated server".to_owned(),
+                Grade::Unauthenticated => {
+                    "the server is not authenticated; --connect shows it".to_owned()
+                }
+                Grade::Blocked | Grade::TemporaryFailure => "no host may be tried".to_owned(),
+            },
+            (Verdict::Deliver(_), Depth::Connect) => self.why_of_connections(),
+        }
+    }
+
+    fn why_of_connections(&self) -> String {
+        let mut failures = self
+            .inspected
+            .iter()
+            .filter_map(|(_, _, seen)| seen.proof.as_ref().err());
+        match self.grade {
+            Grade::Authenticated => "mail would be delivered, authenticated".to_owned(),
+            Grade::Unauthenticated => "mail would be delivered, unauthenticated".to_owned(),
+            Grade::Blocked | Grade::TemporaryFailure => failures
+                .next_back()
+                .map_or("no host may be tried".to_owned(), Failure::to_string),
+        }
+    }
+
+    /// The report for programs.
+    pub fn json(&self) -> Value {
+        json!({
+            "domain": self.request.destination.to_string(),
+            "sender": self.request.sender.as_ref().map(Domain::to_string),
+            "rule": self.decision.rule.as_ref().map(|rule| json!({
+                "origin": rule.origin.to_string(),
+                "level": rule.level.to_string(),
+                "reason": rule.reason,
+                "route": rule.route.as_ref().map(ToString::to_string),
+                "observe": rule.mode == Mode::Observe,
+            })),
+            "mta_sts": mta_sts(&self.decision.facts),
+            "hosts": hosts_json(&self.decision),
+            "connections": self.inspected.iter().map(inspection_json).collect::<Vec<_>>(),
+            "grade": self.grade.word(),
+            "why": self.why(),
+        })
+    }
+}
+
+fn mta_sts(facts: &Facts) -> &'static str {
+    match facts.mta_sts {
+        MtaSts::Absent(NoMtaSts::NotLookedUp) => "not looked up by this version",
+    }
+}
+
+fn dane(why: NoDane) -> &'static str {
+    match why {
+        NoDane::NotLookedUp => "not looked up by this version",
+    }
+}
+
+fn demand(requirement: &Requirement) -> String {
+    let mut text = match &requirement.demand {
+        Demand::Plaintext => "plaintext".to_owned(),
+        Demand::Opportunistic => "TLS if offered, else plaintext".to_owned(),
+        Demand::Encryption => "TLS with any certificate".to_owned(),
+        Demand::Pkix { references, roots } => {
+            format!("TLS, trusted by {roots:?}, for {}", join(references.iter()))
+        }
+        Demand::Fingerprint(prints) => format!("TLS, one of {} fingerprints", prints.len()),
+        Demand::Unsatisfiable(failure) => failure.to_string(),
+    };
+    if !requirement.allows_plaintext() {
+        let _ = write!(text, ", at least {}", requirement.min_version);
+    }
+    if requirement.mode == Mode::Observe {
+        text.push_str(" (observed, not enforced)");
+    }
+    text
+}
+
+fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    items
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn keywords(offers: &Capabilities) -> String {
+    join(offers.names().into_iter())
+}
+
+fn write_inspection(
+    out: &mut String,
+    peer: &Peer,
+    port: u16,
+    seen: &Inspection,
+) -> std::fmt::Result {
+    writeln!(out, "connect   {}[{}]:{port}", peer.host, peer.address)?;
+    if let Some(offers) = &seen.offers {
+        writeln!(out, "          offers {}", keywords(offers))?;
+    }
+    if let Some(handshake) = &seen.handshake {
+        let Handshake {
+            version,
+            cipher,
+            key_exchange,
+            ..
+        } = handshake;
+        writeln!(out, "          {version} {cipher} {key_exchange}")?;
+        for (at, certificate) in handshake.chain.iter().enumerate() {
+            for line in certificate_lines(certificate) {
+                writeln!(out, "          certificate {at}: {line}")?;
+            }
+        }
+    }
+    if let Some(offers) = &seen.offers_under_tls {
+        writeln!(out, "          offers under TLS {}", keywords(offers))?;
+    }
+    match &seen.proof {
+        Ok(proof) => {
+            writeln!(
+                out,
+                "          ready, authentication {}",
+                proof.authentication().label()
+            )?;
+            match proof.would_block() {
+                Some(failure) => writeln!(out, "          would be blocked: {failure}"),
+                None => Ok(()),
+            }
+        }
+        Err(failure) => writeln!(out, "          {failure}"),
+    }
+}
+
+fn certificate_lines(der: &rustls::pki_types::CertificateDer<'_>) -> Vec<String> {
+    let mut lines = vec![Fingerprint::of_certificate(der).to_string()];
+    if let Some(print) = Fingerprint::of_public_key(der) {
+        lines.push(format!("public key {print}"));
+    }
+    if let Ok((_, certificate)) = X509Certificate::from_der(der) {
+        lines.push(format!("subject {}", certificate.subject()));
+        lines.push(format!("issuer {}", certificate.issuer()));
+        let names = alternative_names(&certificate);
+        if !names.is_empty() {
+            lines.push(format!("names {}", names.join(", ")));
+        }
+        lines.push(format!("valid until {}", certificate.validity().not_after));
+    }
+    lines
+}
+
+fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let of = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(of).collect()
+}
+
+fn hosts_json(decision: &Decision) -> Vec<Value> {
+    let Hosts::Known(hosts) = &decision.facts.hosts else {
+        return Vec::new();
+    };
+    let must = |at: usize| match &decision.verdict {
+        Verdict::Deliver(plan) => plan
+            .candidates
+            .get(at)
+            .map(|candidate| match &candidate.way {
+                Ok(way) => demand(&way.requirement),
+                Err(failure) => format!("not tried: {failure}"),
+            }),
+        Verdict::Stop { .. } => None,
+    };
+    let host = |(at, host): (usize, &crate::policy::facts::HostFacts)| {
+        json!({
+            "host": host.host.to_string(),
+            "preference": host.preference,
+            "addresses": match &host.addresses {
+                Addresses::Known(known) => known.iter().map(ToString::to_string).collect(),
+                Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
+            },
+            "must": must(at),
+        })
+    };
+    hosts.iter().enumerate().map(host).collect()
+}
+
+fn inspection_json((peer, port, seen): &(Peer, u16, Inspection)) -> Value {
+    json!({
+        "host": peer.host.to_string(),
+        "address": peer.address.to_string(),
+        "port": port,
+        "offers": seen.offers.as_ref().map(Capabilities::names),
+        "offers_under_tls": seen.offers_under_tls.as_ref().map(Capabilities::names),
+        "tls": seen.handshake.as_ref().map(|handshake| json!({
+            "version": handshake.version.to_string(),
+            "cipher": handshake.cipher,
+            "key_exchange": handshake.key_exchange,
+            "chain": handshake.chain.iter().map(|c| certificate_lines(c)).collect::<Vec<_>>(),
+        })),
+        "authentication": seen.proof.as_ref().ok().map(|proof| proof.authentication().label()),
+        "failure": seen.proof.as_ref().err().map(Failure::to_string),
+    })
+}

@@ -1,0 +1,151 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, LogFormat, LogLevel};
+use crate::name::{Destination, Domain};
+
+const EXAMPLES: &str = "\
+Examples:
+  waxseal                                        run, with the configuration that is found
+  waxseal --config /etc/waxseal/waxseal.toml     run, with this one
+  waxseal config check                           test configuration, rules and certificates
+  waxseal config show                            print every setting that is in force
+  waxseal check example.com                      which rule applies to example.com, and what it asks
+  waxseal check example.com --connect            also connect to its MX hosts and judge them
+
+Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
+Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
+
+/// A gate for outbound mail: lets out what is sealed as DANE, MTA-STS and the operator's rules demand.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "waxseal", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", env = "WAXSEAL_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Log lines for people or for programs, instead of what the configuration says
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+
+    /// Log level or tracing directives, instead of what the configuration says
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// What to do; without it: run
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Default, Subcommand)]
+pub enum Command {
+    /// Run the gate (what waxseal does without a command)
+    #[default]
+    Run,
+    /// Test or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Tell what would happen to mail for a domain
+    Check(CheckArgs),
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Read configuration, rules and certificates, and tell what is wrong
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every setting that is in force, as TOML
+    Show,
+}
+
+/// What `waxseal check` is asked.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Recipient domain, or an address literal such as [192.0.2.1]
+    pub domain: Destination,
+
+    /// Sender domain, for rules that name senders
+    #[arg(long, value_name = "DOMAIN")]
+    pub sender: Option<Domain>,
+
+    /// Also connect to the MX hosts; no mail is sent
+    #[arg(long)]
+    pub connect: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Cli {
+    /// Puts what was typed over what is written.
+    pub fn override_log(&self, config: &mut Config) {
+        if let Some(format) = self.log_format {
+            config.log.format = format;
+        }
+        if let Some(level) = &self.log_level {
+            config.log.level = level.clone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_or_behind_the_command() {
+        for line in [
+            "waxseal --config x.toml config show",
+            "waxseal config show --config x.toml",
+        ] {
+            let cli = parse(line).unwrap();
+            assert_eq!(cli.config, Some(PathBuf::from("x.toml")));
+            assert!(matches!(
+                cli.command,
+                Some(Command::Config(ConfigCommand::Show))
+            ));
+        }
+        assert!(parse("waxseal").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn names_and_levels_are_parsed_at_once() {
+        let cli = parse("waxseal check B\u{fc}cher.example --sender s.example --log-level debug")
+            .unwrap();
+        let Some(Command::Check(check)) = cli.command else {
+            panic!("not a check");
+        };
+        assert_eq!(check.domain.to_string(), "xn--bcher-kva.example");
+        assert!(parse("waxseal check a..b").is_err());
+        assert!(parse("waxseal --log-level inffo").is_err());
+    }
+
+    #[test]
+    fn what_is_typed_overrides_what_is_written() {
+        let mut config = Config::parse("", "waxseal.toml".as_ref()).unwrap();
+        let cli = parse("waxseal --log-format json --log-level off").unwrap();
+        cli.override_log(&mut config);
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert!(config.show().contains("level = \"off\""));
+    }
+}

@@ -1,0 +1,329 @@
+//! `waxseal.toml` as written: every key and its default. `docs/waxseal.toml` explains them, and a test
+//! holds the two together.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::values::{Endpoint, Hostname, LogLevel, NameServer, Network, Number, Size, Wait};
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) policies: Option<Spanned<PathBuf>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hostname: Option<Hostname>,
+    pub(super) seal: bool,
+    pub(super) listener: Vec<Spanned<Listener>>,
+    pub(super) admin: Admin,
+    pub(super) dns: Dns,
+    pub(super) mx: Mx,
+    pub(super) tls: Tls,
+    pub(super) message: Message,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) log: Log,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            policies: None,
+            hostname: None,
+            seal: true,
+            listener: vec![
+                Spanned::new(0..0, Listener::on_loopback(Kind::Relay, 10025)),
+                Spanned::new(0..0, Listener::on_loopback(Kind::Lmtp, 10024)),
+            ],
+            admin: Admin::default(),
+            dns: Dns::default(),
+            mx: Mx::default(),
+            tls: Tls::default(),
+            message: Message::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// One `[[listener]]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) kind: Kind,
+    pub(super) listen: Spanned<Endpoint>,
+    #[serde(default = "loopback")]
+    pub(super) allow: Spanned<Vec<Network>>,
+    #[serde(default = "max_sessions")]
+    pub(super) max_sessions: Number<1, 1_000_000>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_certificate: Option<Spanned<PathBuf>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_key: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(super) tls_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_client_ca: Option<Spanned<PathBuf>>,
+}
+
+impl Listener {
+    fn on_loopback(kind: Kind, port: u16) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            kind,
+            listen: Spanned::new(0..0, Endpoint(listen)),
+            allow: loopback(),
+            max_sessions: max_sessions(),
+            tls_certificate: None,
+            tls_key: None,
+            tls_required: false,
+            tls_client_ca: None,
+        }
+    }
+}
+
+fn loopback() -> Spanned<Vec<Network>> {
+    let networks = ["127.0.0.0/8", "::1/128"];
+    Spanned::new(
+        0..0,
+        networks.iter().filter_map(|net| net.parse().ok()).collect(),
+    )
+}
+
+fn max_sessions() -> Number<1, 1_000_000> {
+    Number(1000)
+}
+
+/// `kind` of a listener.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Relay,
+    Lmtp,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) listen: Spanned<Endpoint>,
+    pub(super) enabled: bool,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9825));
+        Self {
+            listen: Spanned::new(0..0, Endpoint(listen)),
+            enabled: true,
+        }
+    }
+}
+
+/// `[dns]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Dns {
+    pub(super) servers: Vec<NameServer>,
+    pub(super) timeout: Wait<1>,
+    pub(super) attempts: Number<1, 100>,
+    pub(super) cache_entries: Number<0, 100_000_000>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: seconds(5),
+            attempts: Number(2),
+            cache_entries: Number(8192),
+        }
+    }
+}
+
+/// `[mx]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mx {
+    pub(super) port: Number<1, 65_535>,
+    pub(super) addresses: Addresses,
+    pub(super) allow_networks: Vec<Network>,
+    pub(super) max_hosts: Number<1, 1000>,
+    pub(super) max_addresses: Number<1, 1000>,
+    pub(super) dead_for: Wait<0>,
+    pub(super) dead_entries: Number<0, 100_000_000>,
+}
+
+impl Default for Mx {
+    fn default() -> Self {
+        Self {
+            port: Number(25),
+            addresses: Addresses::Ipv6First,
+            allow_networks: Vec::new(),
+            max_hosts: Number(10),
+            max_addresses: Number(20),
+            dead_for: seconds(60),
+            dead_entries: Number(10_000),
+        }
+    }
+}
+
+/// `addresses` of `[mx]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Addresses {
+    #[serde(rename = "ipv6-first")]
+    Ipv6First,
+    #[serde(rename = "ipv4-first")]
+    Ipv4First,
+    #[serde(rename = "ipv6-only")]
+    Ipv6Only,
+    #[serde(rename = "ipv4-only")]
+    Ipv4Only,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) roots: Spanned<RootSet>,
+    pub(super) ca_files: Vec<Spanned<PathBuf>>,
+    pub(super) plaintext_fallback: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            roots: Spanned::new(0..0, RootSet::Webpki),
+            ca_files: Vec::new(),
+            plaintext_fallback: true,
+        }
+    }
+}
+
+/// `roots` of `[tls]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RootSet {
+    Webpki,
+    System,
+    None,
+}
+
+/// `[message]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Message {
+    pub(super) bare_newline: BareNewline,
+    pub(super) max_size: Size,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            bare_newline: BareNewline::Reject,
+            max_size: Size(1 << 30),
+        }
+    }
+}
+
+/// `bare_newline` of `[message]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum BareNewline {
+    Reject,
+    Normalise,
+}
+
+/// `[limits]`
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are the keys as written"
+)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) max_recipients: Number<1, 1_000_000>,
+    // RFC 5321 §4.5.3.1.4: a command line of 512 octets must be taken.
+    pub(super) max_command_line: Number<512, 65_536>,
+    pub(super) max_errors: Number<1, 1_000_000>,
+    pub(super) max_legs: Number<1, 10_000>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_recipients: Number(1000),
+            max_command_line: Number(4096),
+            max_errors: Number(100),
+            max_legs: Number(100),
+        }
+    }
+}
+
+/// `[timeouts]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Timeouts {
+    pub(super) idle: Wait<1>,
+    pub(super) mta_data: Wait<1>,
+    pub(super) connect: Wait<1>,
+    pub(super) greeting: Wait<1>,
+    pub(super) ehlo: Wait<1>,
+    pub(super) tls_handshake: Wait<1>,
+    pub(super) mail: Wait<1>,
+    pub(super) rcpt: Wait<1>,
+    pub(super) data: Wait<1>,
+    pub(super) data_block: Wait<1>,
+    pub(super) data_end: Wait<1>,
+    pub(super) ready: Spanned<Wait<1>>,
+    pub(super) drain: Wait<0>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            idle: seconds(300),
+            mta_data: seconds(180),
+            connect: seconds(30),
+            greeting: seconds(300),
+            ehlo: seconds(300),
+            tls_handshake: seconds(60),
+            mail: seconds(300),
+            rcpt: seconds(300),
+            data: seconds(120),
+            data_block: seconds(180),
+            data_end: seconds(600),
+            ready: Spanned::new(0..0, seconds(240)),
+            drain: seconds(30),
+        }
+    }
+}
+
+fn seconds<const LEAST_MS: u64>(seconds: u64) -> Wait<LEAST_MS> {
+    Wait(Duration::from_secs(seconds))
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) format: LogFormat,
+    pub(super) level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}

@@ -1,0 +1,257 @@
+//! From the file as written to the configuration as meant.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::file::{self, File};
+use super::values::Hostname;
+use super::{Config, LogSettings, Policies, tls};
+use crate::discover::AddressOrder;
+use crate::net::resolver::DnsSettings;
+use crate::policy::outcome::Ingress;
+use crate::proxy::settings::{
+    AfterFailedHandshake, BareNewline, Limits, Listener, MxSettings, SealReply, Settings, Timeouts,
+};
+
+/// RFC 5321 §4.5.3.2.3: an MTA waits at least so long for the reply to RCPT, and many no longer.
+const RCPT_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, ConfigError> {
+    let mut warnings = warnings(&file, source);
+    if file.hostname.is_none() {
+        file.hostname = Some(machine_name(&mut warnings));
+    }
+    no_address_twice(&file, source)?;
+    Ok(Config {
+        source: Some(source.file.to_owned()),
+        policies: policies(&file, source),
+        listeners: listeners(&file, source)?,
+        admin: file.admin.enabled.then_some(file.admin.listen.get_ref().0),
+        dns: dns(&file.dns),
+        addresses: addresses(file.mx.addresses),
+        allow_networks: file.mx.allow_networks.iter().map(|net| net.0).collect(),
+        roots: Arc::new(tls::roots(&file.tls, source)?),
+        settings: settings(&file),
+        log: LogSettings {
+            format: file.log.format,
+            level: file.log.level.clone(),
+        },
+        warnings,
+        written: file,
+    })
+}
+
+fn policies(file: &File, source: Source<'_>) -> Policies {
+    match &file.policies {
+        Some(folder) => Policies::Set {
+            folder: source.resolve(folder.get_ref()),
+            named_at: source.position(folder.span().start),
+        },
+        None => Policies::Default(source.resolve(Path::new("policies"))),
+    }
+}
+
+fn listeners(file: &File, source: Source<'_>) -> Result<Vec<Listener>, ConfigError> {
+    if file.listener.is_empty() {
+        return Err(ConfigError::of_file(
+            source.file,
+            "there is no listener; remove `listener = []` for the default ones or add a [[listener]]",
+        ));
+    }
+    let mean = |listener| self::listener(listener, source);
+    file.listener.iter().map(mean).collect()
+}
+
+fn listener(
+    listener: &Spanned<file::Listener>,
+    source: Source<'_>,
+) -> Result<Listener, ConfigError> {
+    let written = listener.get_ref();
+    if written.allow.get_ref().is_empty() {
+        return Err(source.error(
+            &written.allow.span(),
+            "`allow` is empty, so that no MTA could connect; list its networks, or remove the key for loopback",
+        ));
+    }
+    Ok(Listener {
+        kind: match written.kind {
+            file::Kind::Relay => Ingress::Relay,
+            file::Kind::Lmtp => Ingress::Lmtp,
+        },
+        listen: written.listen.get_ref().0,
+        allow: written.allow.get_ref().iter().map(|net| net.0).collect(),
+        max_sessions: written.max_sessions.as_usize(),
+        tls: tls::mta_tls(listener, source)?,
+    })
+}
+
+fn no_address_twice(file: &File, source: Source<'_>) -> Result<(), ConfigError> {
+    let listeners = file.listener.iter().map(|one| &one.get_ref().listen);
+    let admin = file.admin.enabled.then_some(&file.admin.listen);
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    for endpoint in listeners.chain(admin) {
+        let address = endpoint.get_ref().0;
+        if address.port() != 0 && seen.contains(&address) {
+            return Err(source.error(
+                &endpoint.span(),
+                format!("{address} is taken by another listener of this file; choose another port"),
+            ));
+        }
+        seen.push(address);
+    }
+    Ok(())
+}
+
+fn dns(dns: &file::Dns) -> DnsSettings {
+    DnsSettings {
+        servers: dns.servers.iter().map(|server| server.0).collect(),
+        timeout: dns.timeout.0,
+        attempts: dns.attempts.as_usize(),
+        cache_entries: u64::from(dns.cache_entries.0),
+    }
+}
+
+fn addresses(order: file::Addresses) -> AddressOrder {
+    match order {
+        file::Addresses::Ipv6First => AddressOrder::Ipv6First,
+        file::Addresses::Ipv4First => AddressOrder::Ipv4First,
+        file::Addresses::Ipv6Only => AddressOrder::Ipv6Only,
+        file::Addresses::Ipv4Only => AddressOrder::Ipv4Only,
+    }
+}
+
+fn settings(file: &File) -> Settings {
+    let hostname = file.hostname.clone().unwrap_or_else(localhost).0;
+    Settings {
+        hostname,
+        seal: if file.seal {
+            SealReply::Stamped
+        } else {
+            SealReply::Verbatim
+        },
+        bare_newline: match file.message.bare_newline {
+            file::BareNewline::Reject => BareNewline::Reject,
+            file::BareNewline::Normalise => BareNewline::Normalise,
+        },
+        max_size: Some(file.message.max_size.0).filter(|size| *size > 0),
+        limits: Limits {
+            max_recipients: file.limits.max_recipients.as_usize(),
+            max_command_line: file.limits.max_command_line.as_usize(),
+            max_errors: file.limits.max_errors.as_usize(),
+            max_legs: file.limits.max_legs.as_usize(),
+        },
+        timeouts: timeouts(&file.timeouts),
+        mx: mx(&file.mx),
+        after_failed_handshake: if file.tls.plaintext_fallback {
+            AfterFailedHandshake::Plaintext
+        } else {
+            AfterFailedHandshake::NextHost
+        },
+    }
+}
+
+fn mx(mx: &file::Mx) -> MxSettings {
+    MxSettings {
+        // The bounds of the number are those of a port.
+        port: u16::try_from(mx.port.0).unwrap_or(25),
+        max_hosts: mx.max_hosts.as_usize(),
+        max_addresses: mx.max_addresses.as_usize(),
+        dead_for: mx.dead_for.0,
+        dead_entries: u64::from(mx.dead_entries.0),
+    }
+}
+
+fn timeouts(waits: &file::Timeouts) -> Timeouts {
+    Timeouts {
+        idle: waits.idle.0,
+        mta_data: waits.mta_data.0,
+        connect: waits.connect.0,
+        greeting: waits.greeting.0,
+        ehlo: waits.ehlo.0,
+        tls_handshake: waits.tls_handshake.0,
+        mail: waits.mail.0,
+        rcpt: waits.rcpt.0,
+        data: waits.data.0,
+        data_block: waits.data_block.0,
+        data_end: waits.data_end.0,
+        ready: waits.ready.get_ref().0,
+        drain: waits.drain.0,
+    }
+}
+
+fn localhost() -> Hostname {
+    Hostname("localhost".to_owned())
+}
+
+/// The host name of this machine, or `localhost` and a warning.
+fn machine_name(warnings: &mut Vec<String>) -> Hostname {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().parse().unwrap_or_else(|_| {
+        warnings.push(
+            "this machine's host name cannot be used; waxseal calls itself localhost until you set `hostname`"
+                .to_owned(),
+        );
+        localhost()
+    })
+}
+
+fn warnings(file: &File, source: Source<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |span: &std::ops::Range<usize>, message: &str| {
+        warnings.push(source.error(span, message).to_string());
+    };
+    for listener in &file.listener {
+        let listener = listener.get_ref();
+        if listener
+            .allow
+            .get_ref()
+            .iter()
+            .any(|net| net.0.prefix_len() == 0)
+        {
+            warn(
+                &listener.allow.span(),
+                "`allow` lets the whole internet in: this is an open relay unless a firewall says otherwise",
+            );
+        }
+        if let (Some(ca), false) = (&listener.tls_client_ca, listener.tls_required) {
+            warn(
+                &ca.span(),
+                "`tls_client_ca` asks nothing of an MTA that does not use TLS; set `tls_required = true`",
+            );
+        }
+    }
+    if file.timeouts.ready.get_ref().0 > RCPT_PATIENCE {
+        warn(
+            &file.timeouts.ready.span(),
+            "`ready` is longer than the 5m that an MTA waits for the reply to RCPT; it may give up first",
+        );
+    }
+    warnings
+}
+
+/// Rewrites the paths so that they mean the same from any folder.
+pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
+    let folder = source.and_then(Path::parent).unwrap_or(Path::new(""));
+    let rewrite = |path: &mut Spanned<PathBuf>| {
+        *path.get_mut() = absolute(&folder.join(path.get_ref()));
+    };
+    file.tls.ca_files.iter_mut().for_each(rewrite);
+    for listener in &mut file.listener {
+        let listener = listener.get_mut();
+        let paths = [
+            &mut listener.tls_certificate,
+            &mut listener.tls_key,
+            &mut listener.tls_client_ca,
+        ];
+        paths.into_iter().flatten().for_each(rewrite);
+    }
+}
+
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,170 @@
+//! Certificates and keys from PEM files: the roots that an MX is judged by, and waxseal's own
+//! certificate towards the MTA.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::file::{Listener, RootSet, Tls};
+use crate::policy::requirement::Roots;
+use crate::proxy::settings::MtaTls;
+
+/// The roots of `[tls]`.
+pub(super) fn roots(tls: &Tls, source: Source<'_>) -> Result<Roots, ConfigError> {
+    let (name, mut anchors) = match tls.roots.get_ref() {
+        RootSet::Webpki => ("webpki", webpki_roots::TLS_SERVER_ROOTS.to_vec()),
+        RootSet::System => ("system", system_anchors(tls, source)?),
+        RootSet::None => ("none", Vec::new()),
+    };
+    let mut names = vec![name.to_owned()];
+    for file in &tls.ca_files {
+        anchors.extend(anchors_of(file, source)?);
+        names.push(file.get_ref().display().to_string());
+    }
+    Ok(Roots {
+        source: names.join(", "),
+        anchors,
+    })
+}
+
+/// The roots of one CA file.
+pub(super) fn ca_file(file: &Spanned<PathBuf>, source: Source<'_>) -> Result<Roots, ConfigError> {
+    Ok(Roots {
+        source: file.get_ref().display().to_string(),
+        anchors: anchors_of(file, source)?,
+    })
+}
+
+/// A system's store may hold certificates that webpki cannot use; they are passed over.
+fn system_anchors(tls: &Tls, source: Source<'_>) -> Result<Vec<TrustAnchor<'static>>, ConfigError> {
+    let anchors: Vec<_> = rustls_native_certs::load_native_certs()
+        .certs
+        .iter()
+        .filter_map(|der| webpki::anchor_from_trusted_cert(der).ok())
+        .map(|anchor| anchor.to_owned())
+        .collect();
+    if anchors.is_empty() {
+        return Err(source.error(
+            &tls.roots.span(),
+            "the system has no CA certificates; install them (often a package `ca-certificates`) or write roots = \"webpki\"",
+        ));
+    }
+    Ok(anchors)
+}
+
+fn anchors_of(
+    file: &Spanned<PathBuf>,
+    source: Source<'_>,
+) -> Result<Vec<TrustAnchor<'static>>, ConfigError> {
+    let anchor = |der: &CertificateDer<'static>| {
+        webpki::anchor_from_trusted_cert(der)
+            .map(|anchor| anchor.to_owned())
+            .map_err(|error| {
+                let name = file.get_ref().display();
+                let message = format!("`{name}` holds a certificate that cannot be a CA: {error}");
+                source.error(&file.span(), message)
+            })
+    };
+    certificates(file, source)?.iter().map(anchor).collect()
+}
+
+fn certificates(
+    file: &Spanned<PathBuf>,
+    source: Source<'_>,
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let found = CertificateDer::pem_slice_iter(&read(file, source)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| source.error(&file.span(), not_pem(file, &error)))?;
+    if found.is_empty() {
+        let name = file.get_ref().display();
+        return Err(source.error(
+            &file.span(),
+            format!("`{name}` holds no certificate; it must be PEM with BEGIN CERTIFICATE"),
+        ));
+    }
+    Ok(found)
+}
+
+fn read(file: &Spanned<PathBuf>, source: Source<'_>) -> Result<Vec<u8>, ConfigError> {
+    let path = source.resolve(file.get_ref());
+    std::fs::read(&path).map_err(|error| {
+        let message = format!("cannot read `{}`: {error}", path.display());
+        source.error(&file.span(), message)
+    })
+}
+
+fn not_pem(file: &Spanned<PathBuf>, error: &rustls::pki_types::pem::Error) -> String {
+    format!("`{}` is not PEM: {error}", file.get_ref().display())
+}
+
+/// TLS of one listener. `at` is its place, for what is missing.
+pub(super) fn mta_tls(
+    listener: &Spanned<Listener>,
+    source: Source<'_>,
+) -> Result<MtaTls, ConfigError> {
+    let at = |message: &str| Err(source.error(&listener.span(), message));
+    let written = listener.get_ref();
+    let (certificate, key) = match (&written.tls_certificate, &written.tls_key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(_), None) => return at("`tls_certificate` without `tls_key`; add the private key"),
+        (None, Some(_)) => return at("`tls_key` without `tls_certificate`; add the certificate"),
+        (None, None) if written.tls_required => {
+            return at("`tls_required` without `tls_certificate` and `tls_key`; add both");
+        }
+        (None, None) if written.tls_client_ca.is_some() => {
+            return at("`tls_client_ca` without `tls_certificate` and `tls_key`; add both");
+        }
+        (None, None) => return Ok(MtaTls::Off),
+    };
+    let config = Arc::new(server_config(written, certificate, key, source)?);
+    Ok(if written.tls_required {
+        MtaTls::Required(config)
+    } else {
+        MtaTls::Offered(config)
+    })
+}
+
+fn server_config(
+    listener: &Listener,
+    certificate: &Spanned<PathBuf>,
+    key: &Spanned<PathBuf>,
+    source: Source<'_>,
+) -> Result<ServerConfig, ConfigError> {
+    let chain = certificates(certificate, source)?;
+    let private = PrivateKeyDer::from_pem_slice(&read(key, source)?)
+        .map_err(|error| source.error(&key.span(), not_pem(key, &error)))?;
+    let verifier = client_verifier(listener, source)?;
+    // The provider is named, so that no other crate's choice of a process default gets in.
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map(|builder| builder.with_client_cert_verifier(verifier))
+        .and_then(|builder| builder.with_single_cert(chain, private))
+        .map_err(|error| {
+            let message = format!("this certificate and its key cannot be used: {error}");
+            source.error(&certificate.span(), message)
+        })
+}
+
+fn client_verifier(
+    listener: &Listener,
+    source: Source<'_>,
+) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
+    let Some(file) = &listener.tls_client_ca else {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    };
+    let roots = RootCertStore {
+        roots: anchors_of(file, source)?,
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| source.error(&file.span(), error.to_string()))
+        .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
+}

@@ -1,0 +1,304 @@
+//! The log lines about mail: one per leg, one per attempt that failed, one per refusal.
+//!
+//! They name listeners, domains, hosts and addresses, and never a mailbox: of a reply only its codes
+//! are logged, because its text often repeats the recipient (RFC 5321 §4.2).
+
+use tracing::{info, warn};
+
+use crate::policy::authorize::Peer;
+use crate::policy::failure::{Failure, Refusal};
+use crate::policy::outcome::{End, Event, Ingress, Link, Observer, Outcome, Seal};
+
+/// Writes the log lines about mail.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Journal;
+
+impl Observer for Journal {
+    fn record(&self, event: Event<'_>) {
+        match event {
+            Event::Outcome(outcome) => leg(outcome),
+            Event::Attempt(peer, Some(failure)) => attempt(peer, failure),
+            Event::Refused(listener, refusal) => refused(listener, refusal),
+            // Numbers, which the metrics keep.
+            Event::SessionOpened(_)
+            | Event::SessionClosed(_)
+            | Event::Lookup { .. }
+            | Event::Connected(_)
+            | Event::Handshake(..)
+            | Event::Attempt(_, None) => {}
+        }
+    }
+}
+
+/// How a leg ended, in one word.
+fn result(end: &End) -> &'static str {
+    match end {
+        End::Delivered(_) => "delivered",
+        End::Rejected(reply) if reply.code() >= 500 => "rejected",
+        End::Failed(failure) if failure.is_about_policy() => "blocked",
+        End::Failed(failure) if failure.reply().code() >= 500 => "refused",
+        End::Rejected(_) | End::Failed(_) => "deferred",
+        End::Abandoned => "abandoned",
+    }
+}
+
+fn leg(outcome: &Outcome) {
+    let link = outcome.link.as_ref();
+    let (reply, why) = match &outcome.end {
+        End::Delivered(reply) | End::Rejected(reply) => (Some(reply.status()), None),
+        End::Failed(failure) => (Some(failure.reply().status()), Some(failure.to_string())),
+        End::Abandoned => (None, None),
+    };
+    let tls = link.and_then(tls_of);
+    info!(
+        listener = outcome.listener.label(),
+        result = result(&outcome.end),
+        domain = %outcome.destination,
+        sender = outcome.sender.as_ref().map(tracing::field::display),
+        host = link.map(|link| tracing::field::display(&link.host)),
+        address = link.map(|link| tracing::field::display(link.address)),
+        policy = outcome.policy.label(),
+        rule = outcome.rule.as_ref().map(tracing::field::display),
+        encryption = link.map(|link| link.seal.encryption()),
+        authentication = link.map(|link| link.seal.authentication().label()),
+        tls = tls.as_ref().map(|tls| tls.version.as_str()),
+        cipher = tls.as_ref().map(|tls| tls.cipher),
+        key_exchange = tls.as_ref().map(|tls| tls.key_exchange),
+        reply,
+        why,
+        recipients = outcome.recipients,
+        bytes = outcome.octets,
+        elapsed = outcome.elapsed.as_secs_f64(),
+    );
+    if let (End::Delivered(_), Some(failure)) = (&outcome.end, link.and_then(would_block)) {
+        would_have_blocked(outcome, failure);
+    }
+}
+
+fn would_block(link: &Link) -> Option<&Failure> {
+    link.would_block.as_ref()
+}
+
+fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
+    warn!(
+        domain = %outcome.destination,
+        rule = outcome.rule.as_ref().map(tracing::field::display),
+        reason = failure.reason(),
+        "delivered, but the rule would have blocked this in mode enforce: {failure}"
+    );
+}
+
+struct TlsFields {
+    version: String,
+    cipher: &'static str,
+    key_exchange: &'static str,
+}
+
+fn tls_of(link: &Link) -> Option<TlsFields> {
+    match link.seal {
+        Seal::Open(_) => None,
+        Seal::Tls {
+            version,
+            cipher,
+            key_exchange,
+            ..
+        } => Some(TlsFields {
+            version: version.to_string(),
+            cipher,
+            key_exchange,
+        }),
+    }
+}
+
+fn attempt(peer: &Peer, failure: &Failure) {
+    let reason = failure.reason();
+    // A failed attempt names its host and address already.
+    if matches!(failure, Failure::Attempt { .. }) {
+        info!(reason, "{failure}");
+    } else {
+        info!(reason, "{}[{}]: {failure}", peer.host, peer.address);
+    }
+}
+
+/// Where the operator has something to look at, it is a warning.
+fn refused(listener: Ingress, refusal: Refusal) {
+    let (listener, reason) = (listener.label(), refusal.label());
+    match refusal {
+        Refusal::NotAllowed
+        | Refusal::Overloaded
+        | Refusal::BareNewline
+        | Refusal::LineTooLong
+        | Refusal::StarttlsInjection => warn!(listener, reason, "turned an MTA away"),
+        Refusal::Draining | Refusal::Idle | Refusal::TooBig => {
+            info!(listener, reason, "turned an MTA away");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policy::authorize::Authentication;
+    use crate::policy::failure::Fault;
+    use crate::policy::handshake::{TlsVersion, WhyPlaintext};
+    use crate::policy::rules::Origin;
+    use crate::policy::verdict::Policy;
+    use crate::smtp::reply::Reply;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that `events` leave, without their time.
+    fn lines(events: &[Event<'_>]) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for event in events {
+                Journal.record(*event);
+            }
+        });
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn outcome() -> Outcome {
+        Outcome {
+            listener: Ingress::Lmtp,
+            destination: "a.example".parse().unwrap(),
+            sender: Some("s.example".parse().unwrap()),
+            policy: Policy::Rule,
+            rule: Some(Origin {
+                file: "50.toml".into(),
+                line: 3,
+            }),
+            link: Some(Link {
+                host: crate::name::MailHost::Named("mx.a.example".parse().unwrap()),
+                address: "192.0.2.1".parse().unwrap(),
+                seal: Seal::Tls {
+                    version: TlsVersion::Tls13,
+                    cipher: "TLS_AES_256_GCM_SHA384",
+                    key_exchange: "X25519MLKEM768",
+                    authentication: Authentication::Pkix,
+                },
+                would_block: None,
+            }),
+            recipients: 2,
+            octets: 1234,
+            elapsed: Duration::from_millis(1500),
+            end: End::Delivered(Reply::new(250, "2.0.0", "queued for joe@a.example")),
+        }
+    }
+
+    fn peer() -> Peer {
+        Peer {
+            host: crate::name::MailHost::Named("mx.a.example".parse().unwrap()),
+            address: "192.0.2.1".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_leg_is_one_line_without_any_mailbox() {
+        assert_eq!(
+            lines(&[Event::Outcome(&outcome())]).trim(),
+            "INFO listener=\"lmtp\" result=\"delivered\" domain=a.example sender=s.example \
+             host=mx.a.example address=192.0.2.1 policy=\"rule\" rule=50.toml:3 \
+             encryption=\"tls\" authentication=\"pkix\" tls=\"TLSv1.3\" \
+             cipher=\"TLS_AES_256_GCM_SHA384\" key_exchange=\"X25519MLKEM768\" \
+             reply=\"250 2.0.0\" recipients=2 bytes=1234 elapsed=1.5"
+        );
+    }
+
+    #[test]
+    fn a_blocked_leg_says_why() {
+        let outcome = Outcome {
+            link: None,
+            rule: None,
+            sender: None,
+            end: End::Failed(peer().failure(Fault::StarttlsNotSupported)),
+            ..outcome()
+        };
+        assert_eq!(
+            lines(&[Event::Outcome(&outcome)]).trim(),
+            "INFO listener=\"lmtp\" result=\"blocked\" domain=a.example policy=\"rule\" \
+             reply=\"451 4.7.4\" why=\"mx.a.example[192.0.2.1]: TLS is required, but STARTTLS is not offered\" \
+             recipients=2 bytes=1234 elapsed=1.5"
+        );
+    }
+
+    #[test]
+    fn what_would_have_been_blocked_is_a_warning_of_its_own() {
+        let mut outcome = outcome();
+        let link = outcome.link.as_mut().unwrap();
+        link.seal = Seal::Open(WhyPlaintext::NotOffered);
+        link.would_block = Some(peer().failure(Fault::StarttlsNotSupported));
+        let lines = lines(&[Event::Outcome(&outcome)]);
+        assert!(
+            lines.contains("encryption=\"plaintext\" authentication=\"none\" reply="),
+            "{lines}"
+        );
+        let warning = lines.lines().nth(1).unwrap();
+        assert!(
+            warning
+                .trim()
+                .starts_with("WARN delivered, but the rule would have blocked"),
+            "{lines}"
+        );
+        assert!(
+            warning.ends_with("domain=a.example rule=50.toml:3 reason=\"starttls-not-supported\""),
+            "{lines}"
+        );
+    }
+
+    #[test]
+    fn every_end_has_its_word() {
+        let word = |end| result(&end);
+        let reply = |code| Reply::new(code, "x.0.0", "x");
+        assert_eq!(word(End::Rejected(reply(451))), "deferred");
+        assert_eq!(word(End::Rejected(reply(550))), "rejected");
+        let name = "a.example".parse().unwrap();
+        assert_eq!(word(End::Failed(Failure::NullMx(name))), "refused");
+        assert_eq!(
+            word(End::Failed(Failure::NoAddress(peer().host))),
+            "deferred"
+        );
+        assert_eq!(word(End::Abandoned), "abandoned");
+    }
+
+    #[test]
+    fn attempts_and_refusals_are_logged_when_they_fail() {
+        let failure = peer().failure(Fault::Unreachable("connection refused".to_owned()));
+        let lines = lines(&[
+            Event::Attempt(&peer(), None),
+            Event::Attempt(&peer(), Some(&failure)),
+            Event::Refused(Ingress::Relay, Refusal::NotAllowed),
+            Event::SessionOpened(Ingress::Relay),
+        ]);
+        let lines: Vec<_> = lines.lines().map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "INFO mx.a.example[192.0.2.1]: cannot connect: connection refused reason=\"unreachable\"",
+                "WARN turned an MTA away listener=\"relay\" reason=\"not-allowed\"",
+            ]
+        );
+    }
+}

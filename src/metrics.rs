@@ -1,0 +1,258 @@
+//! The metrics: what left sealed, what left open, what was blocked and why. Their one declaration.
+//!
+//! Labels are words of waxseal's own, never a domain, a host or a mail address, so the number of time
+//! series is bounded. What can be known beforehand starts at zero, so that an alert on a rate sees the
+//! first event. The counters of every message are made once: recording them hashes nothing.
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Error, Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+
+use crate::policy::failure::{Failure, Fault, Refusal};
+use crate::policy::handshake::{Handshake, Resumption};
+use crate::policy::outcome::{End, Event, Ingress, Link, LookupResult, Observer, Outcome};
+use crate::policy::verdict::Policy;
+use crate::time::UnixTime;
+
+mod kinds;
+
+use kinds::{BySeal, ByWord, ENCRYPTIONS, New};
+
+/// From the answer of a cache to the longest waits of RFC 5321.
+const SECONDS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0,
+];
+/// A transaction includes the content, and what the MX does with it before it answers.
+const TRANSACTION_SECONDS: &[f64] = &[
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0,
+];
+
+/// Declares the fields of [`Metrics`]; the doc comment of a field is its HELP text.
+macro_rules! metrics {
+    ($(#[doc = $help:literal] $field:ident: $kind:ty = $make:expr;)*) => {
+        /// All metrics, and the registry that renders them.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] $field: $kind,)*
+        }
+
+        impl Metrics {
+            fn declared(registry: Registry) -> Result<Self, Error> {
+                $(
+                    let make: fn(&New<'_>) -> Result<$kind, Error> = $make;
+                    let $field = make(&New { registry: &registry, help: $help })?;
+                )*
+                Ok(Self { registry, $($field,)* })
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Messages that an MX accepted.
+    deliveries: BySeal = |new| new.by_seal("waxseal_deliveries_total");
+    /// Recipients of the messages that an MX accepted.
+    recipients: BySeal = |new| new.by_seal("waxseal_recipients_total");
+    /// Octets of message content that were sent to MX hosts.
+    message_bytes: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_message_bytes_total", "encryption", ENCRYPTIONS);
+    /// Legs that were kept back because no MX proved what the policy asks for.
+    blocked: IntCounterVec = |new| {
+        new.counters_of("waxseal_blocked_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
+    };
+    /// Messages delivered under a rule in observe mode that enforce mode would have blocked.
+    would_block: IntCounterVec = |new| {
+        new.counters_of("waxseal_would_block_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
+    };
+    /// Legs that failed for other reasons of waxseal's own: the network, DNS, a domain without mail.
+    failures: ByWord<IntCounterVec> = |new| {
+        let other = reasons().filter(|reason| !Failure::POLICY_REASONS.contains(reason));
+        new.counter_by("waxseal_failures_total", "reason", other)
+    };
+    /// Legs that an MX rejected, by the class of its reply.
+    rejected: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_rejected_total", "class", ["4xx", "5xx"]);
+    /// Addresses of MX hosts that were tried, and what came of it.
+    attempts: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_attempts_total", "result", reasons().chain([READY]));
+    /// Finished TLS handshakes with MX hosts.
+    handshakes: IntCounterVec = |new| {
+        new.counters("waxseal_tls_handshakes_total", &["version", "key_exchange", "cipher", "resumed"])
+    };
+    /// Look-ups of what is known about a destination.
+    lookups: IntCounterVec = |new| {
+        let results = LookupResult::ALL.map(LookupResult::label);
+        new.counters_of("waxseal_policy_lookups_total", ["source", "result"], [MX], &results)
+    };
+    /// Sessions of MTAs at this moment.
+    sessions: ByWord<IntGaugeVec> = |new| new.gauge_by("waxseal_sessions", "listener", listeners());
+    /// Sessions of MTAs since the start.
+    sessions_total: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_sessions_total", "listener", listeners());
+    /// MTAs, commands and messages that waxseal turned away, whatever the destination.
+    refused: IntCounterVec = |new| {
+        let reasons = Refusal::ALL.map(Refusal::label);
+        new.counters_of("waxseal_refused_total", ["listener", "reason"], listeners(), &reasons)
+    };
+    /// Reloads of the configuration.
+    reloads: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_config_reloads_total", "result", ["ok", "failed"]);
+    /// When the configuration in force was loaded, in seconds since 1970.
+    last_reload: IntGauge = |new| new.gauge("waxseal_config_last_reload_timestamp_seconds");
+    /// Rules in force, one for each pattern and sender.
+    rules: IntGauge = |new| new.gauge("waxseal_rules");
+    /// Always 1; the version is the label.
+    build_info: IntGaugeVec = |new| new.gauges("waxseal_build_info", &["version"]);
+    /// Seconds to gather the facts about a destination.
+    lookup_seconds: Histogram = |new| new.histogram("waxseal_policy_lookup_seconds", SECONDS);
+    /// Seconds to connect to an MX.
+    connect_seconds: Histogram = |new| new.histogram("waxseal_connect_seconds", SECONDS);
+    /// Seconds of a TLS handshake with an MX.
+    handshake_seconds: Histogram = |new| new.histogram("waxseal_tls_handshake_seconds", SECONDS);
+    /// Seconds from the first recipient of a leg to its end.
+    transaction_seconds: Histogram =
+        |new| new.histogram("waxseal_transaction_seconds", TRANSACTION_SECONDS);
+}
+
+/// The result of an attempt that did not fail.
+const READY: &str = "ready";
+/// The one source of facts so far.
+const MX: &str = "mx";
+
+fn policies() -> impl Iterator<Item = &'static str> {
+    Policy::ALL.into_iter().map(Policy::label)
+}
+
+fn listeners() -> impl Iterator<Item = &'static str> {
+    Ingress::ALL.into_iter().map(Ingress::label)
+}
+
+fn reasons() -> impl Iterator<Item = &'static str> {
+    Failure::REASONS.into_iter().chain(Fault::REASONS)
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The new configuration is in force.
+    Ok,
+    /// The old one stays in force.
+    Failed,
+}
+
+impl Metrics {
+    /// Registers everything, in a registry of its own.
+    pub fn new() -> Result<Self, Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let metrics = Self::declared(registry)?;
+        let version = env!("CARGO_PKG_VERSION");
+        metrics.build_info.with_label_values(&[version]).set(1);
+        Ok(metrics)
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> Result<String, Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Takes note of a configuration that came into force at `now`, with so many rules.
+    pub fn in_force(&self, rules: usize, now: UnixTime) {
+        self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
+        self.last_reload
+            .set(i64::try_from(now.0).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a reload; the start is none.
+    pub fn reloaded(&self, result: Reloaded) {
+        let word = match result {
+            Reloaded::Ok => "ok",
+            Reloaded::Failed => "failed",
+        };
+        self.reloads.of(word).inc();
+    }
+
+    fn outcome(&self, outcome: &Outcome) {
+        self.transaction_seconds
+            .observe(outcome.elapsed.as_secs_f64());
+        if let Some(link) = &outcome.link {
+            self.message_bytes
+                .of(link.seal.encryption())
+                .inc_by(outcome.octets);
+        }
+        match &outcome.end {
+            End::Delivered(_) => {
+                if let Some(link) = &outcome.link {
+                    self.delivered(outcome, link);
+                }
+            }
+            End::Rejected(reply) => {
+                let class = if reply.code() >= 500 { "5xx" } else { "4xx" };
+                self.rejected.of(class).inc();
+            }
+            End::Failed(failure) if failure.is_about_policy() => self
+                .blocked
+                .with_label_values(&[outcome.policy.label(), failure.reason()])
+                .inc(),
+            End::Failed(failure) => self.failures.of(failure.reason()).inc(),
+            End::Abandoned => {}
+        }
+    }
+
+    fn delivered(&self, outcome: &Outcome, link: &Link) {
+        let policy = outcome.policy;
+        let recipients = u64::try_from(outcome.recipients).unwrap_or(u64::MAX);
+        self.deliveries.of(&link.seal, policy).inc();
+        self.recipients.of(&link.seal, policy).inc_by(recipients);
+        if let Some(failure) = &link.would_block {
+            self.would_block
+                .with_label_values(&[policy.label(), failure.reason()])
+                .inc();
+        }
+    }
+
+    fn handshake(&self, handshake: &Handshake) {
+        let resumed = match handshake.resumption {
+            Resumption::Full => "no",
+            Resumption::Resumed => "yes",
+        };
+        let version = handshake.version.to_string();
+        self.handshakes
+            .with_label_values(&[&version, handshake.key_exchange, handshake.cipher, resumed])
+            .inc();
+    }
+}
+
+impl Observer for Metrics {
+    fn record(&self, event: Event<'_>) {
+        match event {
+            Event::SessionOpened(listener) => {
+                self.sessions.of(listener.label()).inc();
+                self.sessions_total.of(listener.label()).inc();
+            }
+            Event::SessionClosed(listener) => self.sessions.of(listener.label()).dec(),
+            Event::Refused(listener, refusal) => self
+                .refused
+                .with_label_values(&[listener.label(), refusal.label()])
+                .inc(),
+            Event::Lookup { result, elapsed } => {
+                self.lookups.with_label_values(&[MX, result.label()]).inc();
+                self.lookup_seconds.observe(elapsed.as_secs_f64());
+            }
+            Event::Connected(elapsed) => self.connect_seconds.observe(elapsed.as_secs_f64()),
+            Event::Handshake(handshake, elapsed) => {
+                self.handshake(handshake);
+                self.handshake_seconds.observe(elapsed.as_secs_f64());
+            }
+            Event::Attempt(_, failure) => {
+                self.attempts
+                    .of(failure.map_or(READY, Failure::reason))
+                    .inc();
+            }
+            Event::Outcome(outcome) => self.outcome(outcome),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

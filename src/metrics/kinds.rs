@@ -1,0 +1,160 @@
+//! The shapes of metrics: how they are registered, and how they are found again without hashing.
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{
+    Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::policy::authorize::Authentication;
+use crate::policy::outcome::Seal;
+use crate::policy::verdict::Policy;
+
+/// A metric about to be registered.
+pub(super) struct New<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) help: &'a str,
+}
+
+impl New<'_> {
+    fn opts(&self, name: &str) -> Opts {
+        // A doc comment has a blank in front and, unlike HELP by custom, a full stop at the end.
+        Opts::new(name, self.help.trim().trim_end_matches('.'))
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    pub(super) fn gauge(&self, name: &str) -> Result<IntGauge, Error> {
+        self.register(IntGauge::with_opts(self.opts(name))?)
+    }
+
+    pub(super) fn histogram(&self, name: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+        let opts = HistogramOpts::from(self.opts(name)).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(opts)?)
+    }
+
+    pub(super) fn counters(&self, name: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+        self.register(IntCounterVec::new(self.opts(name), labels)?)
+    }
+
+    pub(super) fn gauges(&self, name: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        self.register(IntGaugeVec::new(self.opts(name), labels)?)
+    }
+
+    /// Counters of two labels, of which every combination of `first` and `second` starts at zero.
+    pub(super) fn counters_of(
+        &self,
+        name: &str,
+        labels: [&str; 2],
+        first: impl IntoIterator<Item = &'static str>,
+        second: &[&str],
+    ) -> Result<IntCounterVec, Error> {
+        let counters = self.counters(name, &labels)?;
+        for one in first {
+            for two in second {
+                counters.with_label_values(&[one, two]);
+            }
+        }
+        Ok(counters)
+    }
+
+    pub(super) fn counter_by(
+        &self,
+        name: &str,
+        label: &str,
+        words: impl IntoIterator<Item = &'static str>,
+    ) -> Result<ByWord<IntCounterVec>, Error> {
+        Ok(ByWord::new(self.counters(name, &[label])?, words))
+    }
+
+    pub(super) fn gauge_by(
+        &self,
+        name: &str,
+        label: &str,
+        words: impl IntoIterator<Item = &'static str>,
+    ) -> Result<ByWord<IntGaugeVec>, Error> {
+        Ok(ByWord::new(self.gauges(name, &[label])?, words))
+    }
+
+    pub(super) fn by_seal(&self, name: &str) -> Result<BySeal, Error> {
+        let counters = self.counters(name, &["encryption", "authentication", "policy"])?;
+        let cell = |seal: usize, authentication: usize, policy: usize| {
+            counters.with_label_values(&[
+                ENCRYPTIONS[seal],
+                Authentication::ALL[authentication].label(),
+                Policy::ALL[policy].label(),
+            ])
+        };
+        Ok(BySeal(std::array::from_fn(|seal| {
+            std::array::from_fn(|authentication| {
+                std::array::from_fn(|policy| cell(seal, authentication, policy))
+            })
+        })))
+    }
+}
+
+/// A vector of metrics with one label.
+pub(super) trait Labelled {
+    type Metric: Clone + std::fmt::Debug;
+    fn with(&self, word: &str) -> Self::Metric;
+}
+
+impl<B: MetricVecBuilder> Labelled for MetricVec<B>
+where
+    B::M: Clone + std::fmt::Debug,
+{
+    type Metric = B::M;
+
+    fn with(&self, word: &str) -> B::M {
+        self.with_label_values(&[word])
+    }
+}
+
+/// Metrics of one label whose words are known beforehand; all of them start at zero.
+#[derive(Debug)]
+pub(super) struct ByWord<V: Labelled> {
+    vector: V,
+    known: Vec<(&'static str, V::Metric)>,
+}
+
+impl<V: Labelled> ByWord<V> {
+    fn new(vector: V, words: impl IntoIterator<Item = &'static str>) -> Self {
+        let known = words.into_iter().map(|word| (word, vector.with(word)));
+        Self {
+            known: known.collect(),
+            vector,
+        }
+    }
+
+    /// The metric of `word`.
+    pub(super) fn of(&self, word: &str) -> V::Metric {
+        match self.known.iter().find(|(known, _)| *known == word) {
+            Some((_, metric)) => metric.clone(),
+            None => self.vector.with(word),
+        }
+    }
+}
+
+/// The values of the `encryption` label, in the order of [`BySeal`].
+pub(super) const ENCRYPTIONS: [&str; 2] = ["tls", "plaintext"];
+
+/// Counters by encryption, authentication and policy.
+#[derive(Debug)]
+pub(super) struct BySeal(
+    [[[IntCounter; Policy::ALL.len()]; Authentication::ALL.len()]; ENCRYPTIONS.len()],
+);
+
+impl BySeal {
+    /// The counter of what left by `seal` under `policy`.
+    pub(super) fn of(&self, seal: &Seal, policy: Policy) -> &IntCounter {
+        let encryption = match seal {
+            Seal::Tls { .. } => 0,
+            Seal::Open(_) => 1,
+        };
+        // The order of `ALL` is that of the declaration, which a test makes sure of.
+        &self.0[encryption][seal.authentication() as usize][policy as usize]
+    }
+}

@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use super::*;
+use crate::dns::LookupError;
+use crate::name::MailHost;
+use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::failure::{CertificateFault, Phase};
+use crate::policy::handshake::{TlsVersion, WhyPlaintext};
+use crate::policy::outcome::Seal;
+use crate::smtp::reply::Reply;
+
+fn peer() -> Peer {
+    Peer {
+        host: MailHost::Named("mx.a.example".parse().unwrap()),
+        address: "192.0.2.1".parse().unwrap(),
+    }
+}
+
+fn sealed() -> Link {
+    Link {
+        host: peer().host,
+        address: peer().address,
+        seal: Seal::Tls {
+            version: TlsVersion::Tls13,
+            cipher: "TLS_AES_256_GCM_SHA384",
+            key_exchange: "X25519MLKEM768",
+            authentication: Authentication::Fingerprint,
+        },
+        would_block: None,
+    }
+}
+
+fn outcome() -> Outcome {
+    Outcome {
+        listener: Ingress::Lmtp,
+        destination: "a.example".parse().unwrap(),
+        sender: None,
+        policy: Policy::Rule,
+        rule: None,
+        link: Some(sealed()),
+        recipients: 3,
+        octets: 1000,
+        elapsed: Duration::from_secs(2),
+        end: End::Delivered(Reply::new(250, "2.0.0", "ok")),
+    }
+}
+
+/// The lines of the metrics that `events` moved away from zero, without histograms and the process.
+fn moved(events: &[Event<'_>]) -> Vec<String> {
+    let metrics = Metrics::new().unwrap();
+    for event in events {
+        metrics.record(*event);
+    }
+    let text = metrics.render().unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("waxseal_") && !line.ends_with(" 0"))
+        .filter(|line| !line.contains("_seconds") && !line.starts_with("waxseal_build_info"))
+        .map(|line| line.trim_start_matches("waxseal_").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_delivery_is_counted_by_how_it_left() {
+    assert_eq!(
+        moved(&[Event::Outcome(&outcome())]),
+        [
+            "deliveries_total{authentication=\"fingerprint\",encryption=\"tls\",policy=\"rule\"} 1",
+            "message_bytes_total{encryption=\"tls\"} 1000",
+            "recipients_total{authentication=\"fingerprint\",encryption=\"tls\",policy=\"rule\"} 3",
+        ]
+    );
+}
+
+#[test]
+fn what_enforce_mode_would_have_blocked_is_counted_beside_the_delivery() {
+    let mut outcome = outcome();
+    outcome.link = Some(Link {
+        seal: Seal::Open(WhyPlaintext::NotOffered),
+        would_block: Some(peer().failure(Fault::StarttlsNotSupported)),
+        ..sealed()
+    });
+    let moved = moved(&[Event::Outcome(&outcome)]);
+    assert_eq!(
+        moved[0],
+        "deliveries_total{authentication=\"none\",encryption=\"plaintext\",policy=\"rule\"} 1"
+    );
+    assert_eq!(
+        moved.last().unwrap(),
+        "would_block_total{policy=\"rule\",reason=\"starttls-not-supported\"} 1"
+    );
+}
+
+#[test]
+fn blocked_failed_and_rejected_are_told_apart() {
+    let ended = |end| Outcome {
+        link: None,
+        end,
+        ..outcome()
+    };
+    let mismatch = peer().failure(Fault::Certificate(CertificateFault::FingerprintMismatch));
+    let outcomes = [
+        ended(End::Failed(mismatch)),
+        ended(End::Failed(Failure::Dns {
+            question: "MX of a.example".to_owned(),
+            error: LookupError::ServFail,
+        })),
+        ended(End::Rejected(Reply::new(550, "5.1.1", "no"))),
+        ended(End::Rejected(Reply::new(421, "4.3.2", "later"))),
+        ended(End::Abandoned),
+    ];
+    assert_eq!(
+        moved(&outcomes.each_ref().map(Event::Outcome)),
+        [
+            "blocked_total{policy=\"rule\",reason=\"fingerprint-mismatch\"} 1",
+            "failures_total{reason=\"dns-failed\"} 1",
+            "rejected_total{class=\"4xx\"} 1",
+            "rejected_total{class=\"5xx\"} 1",
+        ]
+    );
+}
+
+#[test]
+fn sessions_attempts_and_handshakes_are_counted() {
+    let handshake = Handshake {
+        version: TlsVersion::Tls13,
+        cipher: "TLS_AES_128_GCM_SHA256",
+        key_exchange: "X25519",
+        resumption: Resumption::Full,
+        chain: Vec::new(),
+    };
+    let failure = peer().failure(Fault::OwnListener);
+    let second = Duration::from_secs(1);
+    assert_eq!(
+        moved(&[
+            Event::SessionOpened(Ingress::Relay),
+            Event::SessionOpened(Ingress::Relay),
+            Event::SessionClosed(Ingress::Relay),
+            Event::Refused(Ingress::Lmtp, Refusal::TooBig),
+            Event::Lookup {
+                result: LookupResult::Found,
+                elapsed: second,
+            },
+            Event::Connected(second),
+            Event::Handshake(&handshake, second),
+            Event::Attempt(&peer(), None),
+            Event::Attempt(&peer(), Some(&failure)),
+        ]),
+        [
+            "attempts_total{result=\"own-listener\"} 1",
+            "attempts_total{result=\"ready\"} 1",
+            "policy_lookups_total{result=\"found\",source=\"mx\"} 1",
+            "refused_total{listener=\"lmtp\",reason=\"too-big\"} 1",
+            "sessions{listener=\"relay\"} 1",
+            "sessions_total{listener=\"relay\"} 2",
+            "tls_handshakes_total{cipher=\"TLS_AES_128_GCM_SHA256\",key_exchange=\"X25519\",resumed=\"no\",version=\"TLSv1.3\"} 1",
+        ]
+    );
+}
+
+#[test]
+fn what_is_known_beforehand_starts_at_zero() {
+    let text = Metrics::new().unwrap().render().unwrap();
+    for line in [
+        "waxseal_deliveries_total{authentication=\"none\",encryption=\"plaintext\",policy=\"opportunistic\"} 0",
+        "waxseal_blocked_total{policy=\"rule\",reason=\"dane-required\"} 0",
+        "waxseal_attempts_total{result=\"null-mx\"} 0",
+        "waxseal_config_reloads_total{result=\"failed\"} 0",
+        "waxseal_sessions{listener=\"lmtp\"} 0",
+        "# HELP waxseal_deliveries_total Messages that an MX accepted",
+        concat!(
+            "waxseal_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(text.contains("\nprocess_resident_memory_bytes "));
+    // A reason is either the policy's or another's.
+    assert!(!text.contains("waxseal_failures_total{reason=\"dane-required\"}"));
+}
+
+#[test]
+fn a_reload_is_counted_and_what_is_in_force_is_dated() {
+    let metrics = Metrics::new().unwrap();
+    metrics.in_force(7, UnixTime(1000));
+    metrics.reloaded(Reloaded::Failed);
+    let text = metrics.render().unwrap();
+    assert!(text.contains("waxseal_config_last_reload_timestamp_seconds 1000\n"));
+    assert!(text.contains("waxseal_config_reloads_total{result=\"failed\"} 1\n"));
+    assert!(text.contains("waxseal_config_reloads_total{result=\"ok\"} 0\n"));
+    assert!(text.contains("waxseal_rules 7\n"));
+}
+
+#[test]
+fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
+    let certificates = [
+        CertificateFault::HostMismatch {
+            wanted: String::new(),
+        },
+        CertificateFault::Expired,
+        CertificateFault::NotTrusted(String::new()),
+        CertificateFault::Invalid(String::new()),
+        CertificateFault::FingerprintMismatch,
+    ];
+    let mut faults: Vec<Fault> = certificates.map(Fault::Certificate).into();
+    faults.extend([
+        Fault::ForbiddenAddress,
+        Fault::OwnListener,
+        Fault::Unreachable(String::new()),
+        Fault::TimedOut(Phase::Mail),
+        Fault::ConnectionLost(Phase::Mail),
+        Fault::Protocol(Phase::Mail, String::new()),
+        Fault::TurnedAway(Phase::Mail, 554),
+        Fault::StarttlsNotSupported,
+        Fault::StarttlsRefused(454),
+        Fault::StarttlsInjection,
+        Fault::Handshake(String::new()),
+        Fault::TlsTooOld {
+            agreed: TlsVersion::Tls12,
+            least: TlsVersion::Tls13,
+        },
+    ]);
+    assert_eq!(faults.len(), Fault::REASONS.len());
+    for fault in faults {
+        let failure = peer().failure(fault);
+        assert_eq!(
+            failure.is_about_policy(),
+            Failure::POLICY_REASONS.contains(&failure.reason()),
+            "{failure}"
+        );
+    }
+}
+
+#[test]
+fn the_order_of_the_labels_is_that_of_the_declaration() {
+    for (index, one) in Authentication::ALL.into_iter().enumerate() {
+        assert_eq!(one as usize, index);
+    }
+    for (index, one) in Policy::ALL.into_iter().enumerate() {
+        assert_eq!(one as usize, index);
+    }
+}
