@@ -22,7 +22,7 @@ use crate::proxy::accept::order_to_stop;
 use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
 use crate::proxy::leg::Leg;
-use crate::smtp::command::{self, Chunk, Command, Last, Recipient};
+use crate::smtp::command::{self, Chunk, Command, Last, Recipient, SyntaxError};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Action, Answered, Session};
 
@@ -106,7 +106,7 @@ impl Driver {
         let length = self.next_line().await?;
         let parsed = command::parse(trim_line(&self.wire.buffered()[..length]));
         self.wire.consume(length);
-        if !matches!(parsed, Ok(Command::Rcpt(_))) {
+        if !self.joins_burst(&parsed) {
             self.settle_burst().await;
         }
         match self.session.command(parsed) {
@@ -141,6 +141,18 @@ impl Driver {
                 Err(Farewell::Said)
             }
         }
+    }
+
+    /// Whether a command may join the burst before the recipients in it are answered. In `relay` another
+    /// domain may not: it gets its turn if the MX of the first takes no recipient, and a domain that is
+    /// dead for days must not hold up those that an MTA names behind it.
+    fn joins_burst(&self, parsed: &Result<Command, SyntaxError>) -> bool {
+        let Ok(Command::Rcpt(recipient)) = parsed else {
+            return false;
+        };
+        let to = recipient.path.destination();
+        let elsewhere = |pending: &Pending| matches!(pending, Pending::Asked(other) if other.path.destination() != to);
+        self.ingress == Ingress::Lmtp || !self.burst.iter().any(elsewhere)
     }
 
     /// Waits for a whole line. Before it waits, everything that is pending is asked and said.
