@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsStream;
 
 /// Octets read at once, and the size of the buffer.
@@ -102,12 +102,16 @@ impl Wire {
     }
 
     /// Reads until the buffer begins with a whole line, and tells its length. `limit` counts the
-    /// line feed.
+    /// line feed; `within` is for the whole line, so octets that come one by one win no time.
     pub async fn line(&mut self, limit: usize, within: Duration) -> Result<usize, WireError> {
+        let deadline = Instant::now() + within;
         loop {
             match self.line_length() {
                 Some(length) if length <= limit => return Ok(length),
-                None if self.buffered().len() < limit.min(CHUNK) => self.fill(within).await?,
+                None if self.buffered().len() < limit.min(CHUNK) => {
+                    self.fill(deadline.saturating_duration_since(Instant::now()))
+                        .await?;
+                }
                 _ => return Err(WireError::LineTooLong),
             }
         }
