@@ -1,8 +1,8 @@
 //! From an accepted connection to a counted outcome: sessions, legs and upstream connections.
 //!
 //! [`accept`] lets MTAs in. [`session`] drives the SMTP or LMTP dialogue with one MTA and gathers the
-//! recipients of a transaction into one [`leg`] per recipient domain. A leg asks the [`gate`] what has
-//! to be proven, lets [`opener`] find an MX that proves it, and owns the [`upstream`] connection from
+//! recipients of a transaction into one `leg` per recipient domain. A leg asks the [`gate`] what has
+//! to be proven, lets `opener` find an MX that proves it, and owns the [`upstream`] connection from
 //! MAIL FROM to the reply to the end of data.
 //!
 //! What this room promises: a recipient gets its 250 only after its MX has said 250; nothing is sent to
