@@ -32,6 +32,8 @@ pub(super) struct Leg {
     rule: Option<Origin>,
     link: Option<Link>,
     recipients: usize,
+    /// The MX's word on the last recipient that it refused.
+    refusal: Option<Reply>,
     octets: u64,
 }
 
@@ -65,6 +67,7 @@ impl Leg {
             rule: None,
             link: None,
             recipients: 0,
+            refusal: None,
             octets: 0,
         }
     }
@@ -92,10 +95,10 @@ impl Leg {
         };
         match replies {
             Ok(replies) => {
-                self.recipients += match self.state {
-                    State::Open(_) => replies.iter().filter(|reply| reply.is_positive()).count(),
-                    _ => 0,
-                };
+                if let State::Open(_) = self.state {
+                    self.recipients += replies.iter().filter(|reply| reply.is_positive()).count();
+                    self.refusal = replies.iter().rfind(|reply| !reply.is_positive()).cloned();
+                }
                 replies
             }
             Err(stop) => vec![self.stop(stop); recipients.len()],
@@ -261,7 +264,10 @@ impl Drop for Leg {
             State::Over(_, end) => end,
             State::Open(transaction) => {
                 transaction.end();
-                End::Abandoned
+                match self.refusal.take() {
+                    Some(reply) if self.recipients == 0 => End::Rejected(reply),
+                    _ => End::Abandoned,
+                }
             }
         };
         self.gate.observer.record(Event::Outcome(&Outcome {
