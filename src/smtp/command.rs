@@ -132,6 +132,10 @@ pub enum SyntaxError {
     /// The recipient's address is wrong.
     #[error("{0}")]
     Recipient(PathError),
+    /// BDAT without a readable size: nobody knows how many octets of content follow, and they must not be
+    /// read as commands. The session has to be closed.
+    #[error("syntax error, expected: BDAT size [LAST]")]
+    Chunk,
     /// A parameter that waxseal did not offer.
     #[error("parameter not recognized or not offered")]
     Parameter,
@@ -151,6 +155,7 @@ impl SyntaxError {
             Self::Arguments(_) | Self::Value => (501, "5.5.4"),
             Self::Sender(_) => (501, "5.1.7"),
             Self::Recipient(_) => (501, "5.1.3"),
+            Self::Chunk => (521, "5.5.4"),
             Self::Parameter => (555, "5.5.4"),
             Self::BinaryMime => (501, "5.6.1"),
         };
@@ -254,16 +259,15 @@ fn rcpt(text: &str) -> Result<Recipient, SyntaxError> {
 
 /// RFC 3030 §2: `BDAT size [LAST]`.
 fn bdat(text: &str) -> Result<Chunk, SyntaxError> {
-    const EXPECTED: SyntaxError = SyntaxError::Arguments("BDAT size [LAST]");
     let mut words = text.split_ascii_whitespace();
-    let size = words.next().and_then(number).ok_or(EXPECTED)?;
+    let size = words.next().and_then(number).ok_or(SyntaxError::Chunk)?;
     let last = match words.next() {
         None => Last::No,
         Some(word) if word.eq_ignore_ascii_case("LAST") => Last::Yes,
-        Some(_) => return Err(EXPECTED),
+        Some(_) => return Err(SyntaxError::Chunk),
     };
     if words.next().is_some() {
-        Err(EXPECTED)
+        Err(SyntaxError::Chunk)
     } else {
         Ok(Chunk { size, last })
     }
@@ -344,14 +348,20 @@ fn orcpt(value: &str) -> Result<Orcpt, SyntaxError> {
     Ok(Orcpt(value.to_owned()))
 }
 
-/// RFC 3461 §4: printable ASCII; `+` begins two upper-case hexadecimal digits, `=` does not occur.
+/// RFC 3461 §4: printable ASCII; `+` begins two upper-case hexadecimal digits, `=` does not occur. What
+/// the digits stand for is printable too: an encoded CRLF would end up in somebody's header.
 fn xtext(value: &str, most: usize) -> Result<&str, SyntaxError> {
     let mut octets = value.bytes();
     let mut good = value.len() <= most;
     while let Some(octet) = octets.next() {
-        let hex = |octet: Option<u8>| octet.is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
         good &= match octet {
-            b'+' => hex(octets.next()) && hex(octets.next()),
+            b'+' => match (
+                octets.next().and_then(hex_digit),
+                octets.next().and_then(hex_digit),
+            ) {
+                (Some(high), Some(low)) => matches!(high * 16 + low, b' '..=b'~'),
+                _ => false,
+            },
             b'=' => false,
             _ => octet.is_ascii_graphic(),
         };
@@ -360,6 +370,14 @@ fn xtext(value: &str, most: usize) -> Result<&str, SyntaxError> {
         Ok(value)
     } else {
         Err(SyntaxError::Value)
+    }
+}
+
+fn hex_digit(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'A'..=b'F' => Some(octet - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -445,11 +463,11 @@ mod tests {
         bad("NOOP a\0b", "500 5.5.2");
         bad("EHLO", "501 5.5.4");
         bad("DATA now", "501 5.5.4");
-        bad("BDAT", "501 5.5.4");
-        bad("BDAT -1", "501 5.5.4");
-        bad("BDAT 99999999999999999999999", "501 5.5.4");
-        bad("BDAT 1 FIRST", "501 5.5.4");
-        bad("BDAT 1 LAST LAST", "501 5.5.4");
+        bad("BDAT", "521 5.5.4");
+        bad("BDAT -1", "521 5.5.4");
+        bad("BDAT 99999999999999999999999", "521 5.5.4");
+        bad("BDAT 1 FIRST", "521 5.5.4");
+        bad("BDAT 1 LAST LAST", "521 5.5.4");
         bad("MAIL joe@example.com", "501 5.5.4");
         bad("MAIL FROM:joe@example.com", "501 5.1.7");
         bad("MAIL FROM:<joe>", "501 5.1.7");
@@ -461,6 +479,7 @@ mod tests {
         bad("MAIL FROM:<joe@example.com> SMTPUTF8=1", "501 5.5.4");
         bad("MAIL FROM:<joe@example.com> ENVID=a=b", "501 5.5.4");
         bad("MAIL FROM:<joe@example.com> ENVID=+2b", "501 5.5.4");
+        bad("MAIL FROM:<joe@example.com> ENVID=a+0D+0Ab", "501 5.5.4");
         bad("MAIL FROM:<joe@example.com> AUTH=<>", "555 5.5.4");
         bad("RCPT TO:<postmaster>", "501 5.1.3");
         bad(

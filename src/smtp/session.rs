@@ -70,7 +70,7 @@ pub enum Action {
     StartTls(Reply),
     /// Send this reply and close.
     Quit(Reply),
-    /// Send this reply and close: too many errors.
+    /// Send this reply and close: too many errors, or one after which nothing makes sense.
     Close(Reply),
 }
 
@@ -156,6 +156,7 @@ impl Session {
     pub fn command(&mut self, parsed: Result<Command, SyntaxError>) -> Action {
         let action = match parsed {
             Ok(command) => self.act(command),
+            Err(error @ SyntaxError::Chunk) => return Action::Close(error.reply()),
             Err(error) => Action::Reply(error.reply()),
         };
         match action {
@@ -241,7 +242,8 @@ impl Session {
         if settings.starttls != StartTls::NotOffered && self.channel == Channel::Plaintext {
             lines.push("STARTTLS".to_owned());
         }
-        // RFC 9422 §4.
+        // RFC 9422 §4: an MTA may read the domain limit as one for the whole session. It then opens a
+        // session for each domain, which serves it as well.
         let mut limits = format!("LIMITS RCPTMAX={}", settings.max_recipients);
         if settings.flavour == Flavour::Relay {
             limits.push_str(" RCPTDOMAINMAX=1");
@@ -340,7 +342,12 @@ impl Session {
         match &mut self.transaction {
             None => Err(Reply::new(503, "5.5.1", "need MAIL command")),
             Some(transaction) if transaction.accepted == 0 => {
-                Err(Reply::new(554, "5.5.1", "no valid recipients"))
+                // RFC 2033 §4.2: without a successful RCPT the answer is 503.
+                let code = match self.settings.flavour {
+                    Flavour::Relay => 554,
+                    Flavour::Lmtp => 503,
+                };
+                Err(Reply::new(code, "5.5.1", "no valid recipients"))
             }
             Some(transaction) => Ok(transaction),
         }
