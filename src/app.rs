@@ -396,12 +396,21 @@ fn expired_between(rules: &Rules, since: UnixTime, now: UnixTime) -> Vec<String>
     fresh.map(|rule| rule.origin.to_string()).collect()
 }
 
+/// A session needs two descriptors, and many systems start a process with room for a thousand only.
+fn raise_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
+}
+
 /// `waxseal run`: serves until SIGTERM or SIGINT, reloads on SIGHUP.
 pub async fn run(config: Config) -> Result<(), Error> {
     let listen = |kind| signal(kind).map_err(Error::Signals);
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
+    raise_open_files();
     let app = App::start(config).await?;
     print!("{}", app.banner());
     loop {

@@ -93,7 +93,7 @@ impl Dialer {
         self.check(target)?;
         let stream = match timeout(within, TcpStream::connect(target)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Fault::Unreachable(in_words(&error))),
+            Ok(Err(error)) => return Err(classify(&error)),
             Err(_) => return Err(Fault::Unreachable("connection timed out".to_owned())),
         };
         // A command must not wait for the acknowledgement of the one before (Nagle's algorithm).
@@ -101,6 +101,20 @@ impl Dialer {
             .set_nodelay(true)
             .map_err(|error| Fault::Unreachable(in_words(&error)))?;
         Ok(stream)
+    }
+}
+
+/// Tells what the other side did from what this machine could not do. Only the first says anything about
+/// the address.
+fn classify(error: &io::Error) -> Fault {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused
+        | Kind::ConnectionReset
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::TimedOut => Fault::Unreachable(in_words(error)),
+        _ => Fault::NoSocket(error.to_string()),
     }
 }
 

@@ -52,8 +52,10 @@ pub enum Fault {
     ForbiddenAddress,
     /// The address and port are one of waxseal's own listeners.
     OwnListener,
-    /// The TCP connection was not made.
+    /// The TCP connection was not made: refused, timed out, or no way there.
     Unreachable(String),
+    /// This machine could not even try, for example because it has no free file descriptor.
+    NoSocket(String),
     /// The MX did not reply in time.
     TimedOut(Phase),
     /// The MX closed or reset the connection.
@@ -216,6 +218,7 @@ impl Fault {
         match self {
             Self::ForbiddenAddress | Self::OwnListener => (451, "4.4.6"),
             Self::Unreachable(_) | Self::TurnedAway(..) => (451, "4.4.1"),
+            Self::NoSocket(_) => (451, "4.3.2"),
             Self::TimedOut(_) | Self::ConnectionLost(_) => (451, "4.4.2"),
             Self::Protocol(..) => (451, "4.5.0"),
             Self::StarttlsNotSupported | Self::StarttlsRefused(_) => (451, "4.7.4"),
@@ -232,6 +235,7 @@ impl Fault {
             Self::ForbiddenAddress => "forbidden-address",
             Self::OwnListener => "own-listener",
             Self::Unreachable(_) => "unreachable",
+            Self::NoSocket(_) => "no-socket",
             Self::TimedOut(_) => "timeout",
             Self::ConnectionLost(_) => "connection-lost",
             Self::Protocol(..) => "protocol-error",
@@ -247,10 +251,11 @@ impl Fault {
     }
 
     /// Every label that [`Fault::reason`] gives, for metrics that start at zero.
-    pub const REASONS: [&'static str; 17] = [
+    pub const REASONS: [&'static str; 18] = [
         "forbidden-address",
         "own-listener",
         "unreachable",
+        "no-socket",
         "timeout",
         "connection-lost",
         "protocol-error",
@@ -312,6 +317,7 @@ impl fmt::Display for Fault {
             ),
             Self::OwnListener => f.write_str("this is waxseal's own listener, mail would loop"),
             Self::Unreachable(error) => write!(f, "cannot connect: {error}"),
+            Self::NoSocket(error) => write!(f, "cannot open a connection here: {error}"),
             Self::TimedOut(phase) => write!(f, "no reply in time to {phase}"),
             Self::ConnectionLost(phase) => write!(f, "connection lost at {phase}"),
             Self::Protocol(phase, what) => write!(f, "not SMTP at {phase}: {what}"),
