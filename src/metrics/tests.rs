@@ -208,6 +208,7 @@ fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
         Fault::ForbiddenAddress,
         Fault::OwnListener,
         Fault::Unreachable(String::new()),
+        Fault::NoSocket(String::new()),
         Fault::TimedOut(Phase::Mail),
         Fault::ConnectionLost(Phase::Mail),
         Fault::Protocol(Phase::Mail, String::new()),
