@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::support::house::{House, Setup};
-use crate::support::mx::{Script, last_reply};
+use crate::support::mx::{Mx, Script, last_reply};
 use crate::support::net::{free_port_on, loopback};
 use crate::support::world::{BODY, World, fate, status};
 use crate::support::zone::{Dns, Fault, Transport};
@@ -164,7 +164,7 @@ async fn the_address_families_come_in_the_order_of_the_operator() {
         let config = format!("[mx]\naddresses = '{order}'");
         let world = World::in_zone(DUAL, both_ok("[::1]", "127.1.2.11"), &config).await;
         assert_eq!(world.send("r@a.test").await.code, 250);
-        let got = world.mx.each_ref().map(|mx| mx.connections());
+        let got = world.mx.each_ref().map(Mx::connections);
         assert_eq!(got, want, "{order}");
     }
 }
@@ -180,7 +180,7 @@ async fn the_other_family_is_tried_where_the_first_one_does_not_do() {
         let mx = [("[::1]", busy()), ("127.1.2.11", Script::default())];
         let world = World::in_zone(DUAL, mx, &config).await;
         assert_eq!(world.send("r@a.test").await.code, code, "{order}");
-        let got = world.mx.each_ref().map(|mx| mx.connections());
+        let got = world.mx.each_ref().map(Mx::connections);
         assert_eq!(got, want, "{order}");
     }
 }
