@@ -7,7 +7,7 @@ mod newlines;
 use crate::support::mta::{Dialect, Mta};
 use crate::support::mx::{Answer, Mx, Script, reply};
 use crate::support::within;
-use crate::support::world::{BODY, BOTH, World, fate, status, statuses};
+use crate::support::world::{BODY, BOTH, World, fate, is, status, statuses};
 
 /// Both listeners, with these keys for each.
 fn listeners(keys: &str) -> String {
@@ -37,6 +37,11 @@ async fn a_stranger_is_turned_away() {
                 assert_eq!(status(&greeting), "554 5.7.1", "{greeting}");
                 assert_eq!(mta.read_to_end().await, b"");
             }
+        }
+        for listener in ["relay", "lmtp"] {
+            let labels = format!(r#"{{listener="{listener}",reason="not-allowed"}}"#);
+            let series = format!("waxseal_refused_total{labels}");
+            assert!(is(world.house.metric(&series).await, u32::from(!welcome)));
         }
     }
 }
@@ -209,26 +214,28 @@ async fn no_limit_is_said_as_size_zero() {
 
 #[tokio::test]
 async fn an_mta_that_says_nothing_is_closed() {
-    let config = "[timeouts]\nidle = '150ms'\nmta_data = '150ms'";
-    for dialect in BOTH {
-        let world = World::with(Script::default(), config).await;
-        for said in [
-            &[][..],
-            &["MAIL FROM:<s@b.test>"],
-            &["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>"],
-            &["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>", "DATA"],
-        ] {
-            let mut mta = world.mta(dialect).await;
-            if !said.is_empty() {
-                mta.pipeline(said).await;
-                mta.send(b"no line end").await;
-            }
-            assert_eq!(status(&mta.read_reply().await), "421 4.4.2", "{said:?}");
-            assert_eq!(mta.read_to_end().await, b"");
+    const ENVELOPE: [&str; 3] = ["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>", "DATA"];
+    let config = "[timeouts]\nidle = '500ms'\nmta_data = '500ms'";
+    let world = World::with(Script::default(), config).await;
+    let [a, b, c, d] = [0, 1, 2, 3].map(|said| falls_silent(&world, &ENVELOPE[..said]));
+    tokio::join!(a, b, c, d);
+    world.mx[0].idle().await;
+    assert_eq!(world.mx[0].connections(), 4);
+    assert_eq!(world.mx[0].messages().len(), 0);
+}
+
+/// Says this and half a line more, over SMTP and over LMTP.
+async fn falls_silent(world: &World<1>, said: &[&str]) {
+    let [smtp, lmtp] = BOTH.map(|dialect| async move {
+        let mut mta = world.mta(dialect).await;
+        if !said.is_empty() {
+            mta.pipeline(said).await;
+            mta.send(b"no line end").await;
         }
-        world.mx[0].idle().await;
-        assert_eq!(world.mx[0].messages().len(), 0);
-    }
+        assert_eq!(status(&mta.read_reply().await), "421 4.4.2", "{said:?}");
+        assert_eq!(mta.read_to_end().await, b"");
+    });
+    tokio::join!(smtp, lmtp);
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn what_dns_does_not_say_is_told_apart() {
         silent.test A 127.1.2.7
         brokenmx.test MX 10 mx.brokenmx.test
         mx.brokenmx.test A 127.1.2.7";
-    let config = "[dns]\ntimeout = '100ms'";
+    let config = "[dns]\ntimeout = '300ms'";
     let world = World::in_zone(zone, [("127.1.2.7", Script::default())], config).await;
     world.dns.fail("broken.test", Fault::ServFail);
     world.dns.fail("refused.test", Fault::Refused);
@@ -124,7 +124,7 @@ async fn an_mx_whose_dns_fails_does_not_hold_up_the_other_one() {
         two.a.test A 127.1.2.9";
     for fault in [Fault::ServFail, Fault::Refused, Fault::Drop] {
         for broken in ["one.a.test", "two.a.test"] {
-            let config = "[dns]\ntimeout = '100ms'";
+            let config = "[dns]\ntimeout = '300ms'";
             let mx = [("127.1.2.9", Script::default())];
             let world = World::in_zone(zone, mx, config).await;
             world.dns.fail(broken, fault);
@@ -142,7 +142,7 @@ async fn one_address_family_is_enough() {
         Fault::Drop,
         Fault::Slow(Duration::from_millis(50)),
     ] {
-        let config = "[dns]\ntimeout = '100ms'";
+        let config = "[dns]\ntimeout = '300ms'";
         let world = World::in_zone(zone, [("127.1.2.10", Script::default())], config).await;
         world.dns.fail_type("mx.a.test", RecordType::AAAA, fault);
         assert_eq!(world.send("r@a.test").await.code, 250, "{fault:?}");

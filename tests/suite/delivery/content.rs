@@ -282,7 +282,7 @@ async fn the_seal_stands_behind_the_last_line_and_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn an_acceptance_with_a_closing_code_is_an_acceptance() {
+async fn an_mx_that_accepts_and_closes_has_accepted() {
     let script = Script {
         end_of_data: last_reply(250, "2.0.0 Ok, bye").into(),
         ..Script::default()

@@ -23,6 +23,10 @@ struct Sealed {
 impl Sealed {
     /// `keys` are for both listeners; `clients` is written to `clients.pem`.
     async fn start(keys: &str, clients: &str) -> Self {
+        Self::start_with("", keys, clients).await
+    }
+
+    async fn start_with(config: &str, keys: &str, clients: &str) -> Self {
         let ca = Ca::new("inside");
         let identity = ca.server(NAME);
         let files = tempfile::tempdir().unwrap();
@@ -36,7 +40,7 @@ impl Sealed {
             path("key.pem")
         );
         let keys = keys.replace("clients.pem", &path("clients.pem"));
-        let config = listeners(&(certificate + &keys));
+        let config = config.to_owned() + &listeners(&(certificate + &keys));
         let world = World::with(Script::default(), &config).await;
         Self {
             world,
@@ -167,4 +171,13 @@ async fn only_clients_with_a_certificate_get_in_where_one_is_asked_for() {
             assert_eq!(mta.read_to_end().await, b"", "{dialect:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_comes_ends_the_session() {
+    let wait = "[timeouts]\ntls_handshake = '200ms'\n";
+    let sealed = Sealed::start_with(wait, "", "").await;
+    let mut mta = sealed.world.mta(Dialect::Smtp).await;
+    assert_eq!(mta.command("STARTTLS").await.code, 220);
+    assert_eq!(mta.read_to_end().await, b"");
 }
