@@ -17,6 +17,9 @@ use crate::proxy::settings::{BareNewline, Settings};
 use crate::smtp::command::{Chunk, Last};
 use crate::smtp::data::{ChunkGuard, DataScanner, Normaliser, Scan, Status};
 
+/// Octets behind the dot that ends the data.
+const FINAL_CRLF: u64 = 2;
+
 /// How the content ended, seen from the MTA's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -49,16 +52,18 @@ impl Reader {
         }
     }
 
-    /// Scans `input`; what is to be sent is the second value.
-    fn read<'a>(&'a mut self, input: &'a [u8]) -> (Scan, &'a [u8]) {
+    /// Scans `input`; what is to be sent is the second value, and the third how many octets sent so far
+    /// are dots that do not count.
+    fn read<'a>(&'a mut self, input: &'a [u8]) -> (Scan, &'a [u8], u64) {
         match self {
             Self::Verbatim(scanner) => {
                 let scan = scanner.scan(input);
-                (scan, &input[..scan.taken])
+                (scan, &input[..scan.taken], scanner.stuffing())
             }
             Self::Normalising(normaliser, output) => {
                 output.clear();
-                (normaliser.feed(input, output), output)
+                let scan = normaliser.feed(input, output);
+                (scan, output, normaliser.stuffing())
             }
         }
     }
@@ -90,11 +95,11 @@ impl Content {
             let scan = if refused.is_some() {
                 reader.drain(input)
             } else {
-                let (scan, piece) = reader.read(input);
+                let (scan, piece, stuffing) = reader.read(input);
                 self.octets += piece.len() as u64;
                 refused = match scan.status {
                     Status::BareNewline => Some(Refusal::BareNewline),
-                    _ if self.too_big(settings) => Some(Refusal::TooBig),
+                    _ if self.too_big(settings, stuffing + FINAL_CRLF) => Some(Refusal::TooBig),
                     _ => None,
                 };
                 match refused {
@@ -120,7 +125,7 @@ impl Content {
     ) -> Result<Taken, WireError> {
         self.octets = self.octets.saturating_add(chunk.size);
         let mut refused = match chunk {
-            _ if self.too_big(settings) => Some(Refusal::TooBig),
+            _ if self.too_big(settings, 0) => Some(Refusal::TooBig),
             // The end of the content may come with no octet of its own.
             Chunk { size: 0, .. } => self.judge(&[], 0, chunk.last),
             _ => None,
@@ -154,8 +159,10 @@ impl Content {
         (!clean).then_some(Refusal::BareNewline)
     }
 
-    fn too_big(&self, settings: &Settings) -> bool {
-        settings.max_size.is_some_and(|most| self.octets > most)
+    /// RFC 1870 §3: the size has neither the final dot line nor the dots that were doubled.
+    fn too_big(&self, settings: &Settings, framing: u64) -> bool {
+        let octets = self.octets.saturating_sub(framing);
+        settings.max_size.is_some_and(|most| octets > most)
     }
 }
 

@@ -280,7 +280,7 @@ impl Driver {
             Taken::Whole => join_all(legs.iter_mut().map(Leg::end_of_data)).await,
             Taken::Refused(_) => Vec::new(),
         };
-        self.answer_message(taken, &verdicts);
+        self.answer_message(taken, Last::Yes, &verdicts);
         Ok(())
     }
 
@@ -295,26 +295,27 @@ impl Driver {
             .chunk(&mut self.wire, chunk, legs, &self.gate.settings)
             .await?;
         if let Taken::Refused(_) = taken {
-            self.answer_message(taken, &[]);
+            self.answer_message(taken, chunk.last, &[]);
             return Ok(());
         }
         let replies = join_all(legs.iter_mut().map(|leg| leg.end_chunk(chunk.last))).await;
-        match chunk_verdict(chunk, replies) {
+        match chunk_verdict(self.ingress, chunk, replies) {
             ControlFlow::Continue(reply) => self.reply(&reply),
-            ControlFlow::Break(verdicts) => self.answer_message(taken, &verdicts),
+            ControlFlow::Break(verdicts) => self.answer_message(taken, chunk.last, &verdicts),
         }
         Ok(())
     }
 
-    /// The replies to the end of a message: one in SMTP, one for each recipient in LMTP (RFC 2033 §4.2).
-    fn answer_message(&mut self, taken: Taken, verdicts: &[Reply]) {
+    /// The replies to the end of a message: one in SMTP, one for each recipient in LMTP (RFC 2033 §4.2). A
+    /// chunk that is not the last one has a single reply in either (RFC 2033 §4.3).
+    fn answer_message(&mut self, taken: Taken, last: Last, verdicts: &[Reply]) {
         if let Taken::Refused(refusal) = taken {
             self.refused(refusal);
         }
         let accepted = std::mem::take(&mut self.transaction.accepted);
-        let recipients = match self.ingress {
-            Ingress::Relay => &accepted[..accepted.len().min(1)],
-            Ingress::Lmtp => &accepted[..],
+        let recipients = match (self.ingress, last) {
+            (Ingress::Lmtp, Last::Yes) => &accepted[..],
+            _ => &accepted[..accepted.len().min(1)],
         };
         for to in recipients {
             let leg = self
@@ -389,11 +390,15 @@ impl Driver {
     }
 }
 
-/// After a chunk that is not the last the message goes on as long as one leg can carry it.
-fn chunk_verdict(chunk: Chunk, replies: Vec<Option<Reply>>) -> ControlFlow<Vec<Reply>, Reply> {
-    let going_on = replies
-        .iter()
-        .any(|reply| reply.as_ref().is_none_or(Reply::is_positive));
+/// After a chunk that is not the last the message goes on as long as its leg can carry it; in LMTP in any
+/// case, because only the last chunk has a reply for each recipient.
+fn chunk_verdict(
+    ingress: Ingress,
+    chunk: Chunk,
+    replies: Vec<Option<Reply>>,
+) -> ControlFlow<Vec<Reply>, Reply> {
+    let good = |reply: &Option<Reply>| reply.as_ref().is_none_or(Reply::is_positive);
+    let going_on = ingress == Ingress::Lmtp || replies.iter().all(good);
     if chunk.last == Last::No && going_on {
         let text = format!("{} octets received", chunk.size);
         return ControlFlow::Continue(Reply::new(250, "2.0.0", text));

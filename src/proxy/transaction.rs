@@ -4,7 +4,7 @@
 //! one otherwise. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING
 //! (RFC 3030) and becomes DATA for one without.
 
-use crate::policy::failure::{Failure, Fault, Phase};
+use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
 use crate::proxy::settings::Timeouts;
 use crate::proxy::upstream::{Dialogue, Ready};
@@ -93,7 +93,7 @@ impl Ready {
             .await?;
         let reply = transaction
             .dialogue
-            .reply(Phase::Mail, timeouts.mail)
+            .verdict(Phase::Mail, timeouts.mail)
             .await?;
         if !reply.is_positive() {
             transaction.dialogue.quit();
@@ -149,17 +149,22 @@ impl Transaction {
     async fn recipient_replies(&mut self, count: usize) -> Result<Vec<Reply>, Failure> {
         let mut replies = Vec::with_capacity(count);
         for _ in 0..count {
-            replies.push(self.dialogue.reply(Phase::Rcpt, self.timeouts.rcpt).await?);
+            let reply = self.dialogue.verdict(Phase::Rcpt, self.timeouts.rcpt);
+            replies.push(reply.await?);
         }
         Ok(replies)
     }
 
-    /// Asks the MX for its 354. Another reply is the MX's word on the message.
+    /// Asks the MX for its 354. A refusal is the MX's word on the message; a 2xx is none, because there is
+    /// no message yet that could have been accepted.
     pub(super) async fn begin_data(&mut self) -> Result<Result<(), Reply>, Failure> {
         let reply = self
             .dialogue
             .command(b"DATA\r\n", Phase::Data, self.timeouts.data)
             .await?;
+        if reply.is_positive() {
+            return Err(self.dialogue.out_of_place(Phase::Data, &reply));
+        }
         if !reply.is_intermediate() {
             return Ok(Err(reply));
         }
@@ -215,7 +220,7 @@ impl Transaction {
             }
             (_, Last::No) => self
                 .dialogue
-                .reply(Phase::Content, self.timeouts.data_end)
+                .verdict(Phase::Content, self.timeouts.data_end)
                 .await
                 .map(Some),
             (_, Last::Yes) => self.end_of_data().await.map(Some),
@@ -226,12 +231,8 @@ impl Transaction {
     pub(super) async fn end_of_data(&mut self) -> Result<Reply, Failure> {
         let reply = self
             .dialogue
-            .reply(Phase::EndOfData, self.timeouts.data_end)
+            .verdict(Phase::EndOfData, self.timeouts.data_end)
             .await?;
-        if reply.is_intermediate() {
-            let what = format!("a {} is no reply to the end of data", reply.code());
-            return Err(self.dialogue.fault(Fault::Protocol(Phase::EndOfData, what)));
-        }
         self.body = Body::Answered;
         Ok(reply)
     }

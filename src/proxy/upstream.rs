@@ -76,6 +76,25 @@ impl Dialogue {
         }
     }
 
+    /// Reads one reply that leaves nothing open: a 3xx has no place here.
+    pub(super) async fn verdict(
+        &mut self,
+        phase: Phase,
+        within: Duration,
+    ) -> Result<Reply, Failure> {
+        let reply = self.reply(phase, within).await?;
+        if reply.is_intermediate() {
+            return Err(self.out_of_place(phase, &reply));
+        }
+        Ok(reply)
+    }
+
+    /// A reply of a kind that the question does not have.
+    pub(super) fn out_of_place(&self, phase: Phase, reply: &Reply) -> Failure {
+        let what = format!("a {} has no place here", reply.code());
+        self.fault(Fault::Protocol(phase, what))
+    }
+
     /// A failure of this peer.
     pub(super) fn fault(&self, fault: Fault) -> Failure {
         self.peer.failure(fault)

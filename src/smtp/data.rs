@@ -49,6 +49,7 @@ enum Place {
 #[derive(Debug, Default)]
 pub struct DataScanner {
     place: Place,
+    stuffing: u64,
 }
 
 impl DataScanner {
@@ -60,6 +61,11 @@ impl DataScanner {
     /// Scans the next octets for the end of data alone.
     pub fn drain(&mut self, input: &[u8]) -> Scan {
         self.run(input, Bare::Passes)
+    }
+
+    /// Dots that began a line so far: they belong to DATA, not to the message (RFC 5321 §4.5.2).
+    pub fn stuffing(&self) -> u64 {
+        self.stuffing
     }
 
     fn run(&mut self, input: &[u8], bare: Bare) -> Scan {
@@ -80,13 +86,16 @@ impl DataScanner {
                     };
                 }
                 (Step::End, _) => {
-                    *self = Self::default();
+                    self.place = Place::default();
                     return Scan {
                         taken: at + 1,
                         status: Status::End,
                     };
                 }
-                (Step::To(place) | Step::Bare(place), _) => self.place = place,
+                (Step::To(place) | Step::Bare(place), _) => {
+                    self.stuffing += u64::from(place == Place::Dot);
+                    self.place = place;
+                }
             }
             at += 1;
         }
@@ -131,6 +140,7 @@ fn step(place: Place, octet: u8) -> Step {
 #[derive(Debug, Default)]
 pub struct Normaliser {
     line: Line,
+    stuffing: u64,
 }
 
 /// Where in a line the normaliser is. What a variant names has been read; a dot at the beginning of a line
@@ -177,7 +187,7 @@ impl Normaliser {
                 Fed::Read => at += 1,
                 Fed::Again => {}
                 Fed::End => {
-                    *self = Self::default();
+                    self.line = Line::default();
                     return Scan {
                         taken: at + 1,
                         status: Status::End,
@@ -189,6 +199,11 @@ impl Normaliser {
             taken: input.len(),
             status: Status::More,
         }
+    }
+
+    /// Dots that began a line so far: they belong to DATA, not to the message (RFC 5321 §4.5.2).
+    pub fn stuffing(&self) -> u64 {
+        self.stuffing
     }
 
     fn octet(&mut self, octet: u8, out: &mut Vec<u8>) -> Fed {
@@ -210,6 +225,7 @@ impl Normaliser {
             (Line::Text, _) => (&[octet], Line::Text, Fed::Read),
         };
         out.extend_from_slice(write);
+        self.stuffing += u64::from(matches!(next, Line::Dot(_)));
         self.line = next;
         fed
     }

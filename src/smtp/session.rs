@@ -339,15 +339,15 @@ impl Session {
     }
 
     fn ready_for_content(&mut self) -> Result<&mut Transaction, Reply> {
+        let no_recipients = match self.settings.flavour {
+            Flavour::Relay => 554,
+            // RFC 2033 §4.2.
+            Flavour::Lmtp => 503,
+        };
         match &mut self.transaction {
             None => Err(Reply::new(503, "5.5.1", "need MAIL command")),
             Some(transaction) if transaction.accepted == 0 => {
-                // RFC 2033 §4.2: without a successful RCPT the answer is 503.
-                let code = match self.settings.flavour {
-                    Flavour::Relay => 554,
-                    Flavour::Lmtp => 503,
-                };
-                Err(Reply::new(code, "5.5.1", "no valid recipients"))
+                Err(Reply::new(no_recipients, "5.5.1", "no valid recipients"))
             }
             Some(transaction) => Ok(transaction),
         }

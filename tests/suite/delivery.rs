@@ -1,5 +1,10 @@
 //! Mail goes out, and every recipient hears what its MX said.
 
+mod breaks;
+mod content;
+mod fanout;
+mod refusals;
+
 use crate::support::ca::Ca;
 use crate::support::house::House;
 use crate::support::mx::{Mx, Script};

@@ -16,6 +16,7 @@ pub(crate) mod mta;
 pub(crate) mod mx;
 pub(crate) mod net;
 mod stream;
+pub(crate) mod world;
 pub(crate) mod zone;
 
 use std::time::Duration;
