@@ -9,6 +9,11 @@
 //! | `suite::routing` | which MX is dialled, in which order, and what happens when DNS or an MX does not answer |
 //! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without |
 //! | `suite::limits` | what an MTA may do: networks, limits, time-outs, extensions, smuggling, TLS |
+//! | `suite::decide` | the decision, as the table `data/decide.table` |
+//! | `suite::authorize` | which chain satisfies which requirement |
+//! | `suite::levels` | every level of a rule against every kind of MX, as the table `data/levels.table` |
+//! | `suite::attacks` | STARTTLS injection, SMTP smuggling, hostile MX hosts and DNS |
+//! | `suite::check` | `waxseal check` |
 
 #![expect(
     clippy::unwrap_used,

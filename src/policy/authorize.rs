@@ -191,7 +191,10 @@ fn chain_fault(error: &webpki::Error) -> CertificateFault {
         webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => {
             CertificateFault::Expired
         }
-        webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity => {
+        // The last one is a root of a trusted one's name with a key of its own.
+        webpki::Error::UnknownIssuer
+        | webpki::Error::CaUsedAsEndEntity
+        | webpki::Error::InvalidSignatureForPublicKey => {
             CertificateFault::NotTrusted(error.to_string())
         }
         _ => CertificateFault::Invalid(error.to_string()),

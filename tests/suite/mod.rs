@@ -1,7 +1,12 @@
 //! The scenarios, one module for each promise.
 
+mod attacks;
+mod authorize;
+mod check;
 mod chunking;
+mod decide;
 mod delivery;
+mod levels;
 mod limits;
 mod routing;
 mod support;

@@ -1,0 +1,484 @@
+//! The judge: `policy::authorize` on chains with one fault each.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use waxseal::name::MailHost;
+use waxseal::policy::authorize::{Authentication, Authorized, Peer, authorize};
+use waxseal::policy::failure::Failure;
+use waxseal::policy::handshake::{
+    Channel, Fingerprint, Handshake, Resumption, TlsVersion, WhyPlaintext,
+};
+use waxseal::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
+use waxseal::time::UnixTime;
+
+use crate::support::ca::{Ca, Identity, KeyType, Leaf, Period, Role, Signer};
+
+/// 2027-01-01T00:00:00Z
+const NOW: UnixTime = UnixTime(1_798_761_600);
+
+/// A court: by default a good certificate for `mx.a.test` under TLS 1.3, held against that name.
+struct Case {
+    chain: Vec<CertificateDer<'static>>,
+    demand: Demand,
+    version: TlsVersion,
+    min_version: TlsVersion,
+    mode: Mode,
+}
+
+impl Case {
+    fn new(chain: Vec<CertificateDer<'static>>, demand: Demand) -> Self {
+        Self {
+            chain,
+            demand,
+            version: TlsVersion::Tls13,
+            min_version: TlsVersion::Tls12,
+            mode: Mode::Enforce,
+        }
+    }
+
+    fn requirement(&self) -> Requirement {
+        Requirement {
+            demand: self.demand.clone(),
+            mode: self.mode,
+            min_version: self.min_version,
+            server_name: None,
+        }
+    }
+
+    fn judge(&self) -> Result<Authorized, Failure> {
+        let handshake = Handshake {
+            version: self.version,
+            cipher: "TLS13_AES_256_GCM_SHA384",
+            key_exchange: "X25519",
+            resumption: Resumption::Full,
+            chain: self.chain.clone(),
+        };
+        authorize(&self.requirement(), Channel::Tls(&handshake), &peer(), NOW)
+    }
+
+    fn in_plaintext(&self, why: WhyPlaintext) -> Result<Authorized, Failure> {
+        authorize(&self.requirement(), Channel::Plaintext(why), &peer(), NOW)
+    }
+
+    /// The metric word of the proof, or of the failure.
+    fn word(&self) -> &'static str {
+        word(&self.judge())
+    }
+}
+
+fn word(result: &Result<Authorized, Failure>) -> &'static str {
+    match result {
+        Ok(proof) => proof.authentication().label(),
+        Err(failure) => failure.reason(),
+    }
+}
+
+fn peer() -> Peer {
+    Peer {
+        host: MailHost::Named("mx.a.test".parse().unwrap()),
+        address: "192.0.2.1".parse().unwrap(),
+    }
+}
+
+fn roots(ca: &Ca) -> Arc<Roots> {
+    let root = ca.certificate();
+    let anchor = webpki::anchor_from_trusted_cert(&root).unwrap().to_owned();
+    Arc::new(Roots {
+        source: "test".to_owned(),
+        anchors: vec![anchor],
+    })
+}
+
+fn pkix(ca: &Ca, references: &[Reference]) -> Demand {
+    Demand::Pkix {
+        references: references.to_vec(),
+        roots: roots(ca),
+    }
+}
+
+fn name(name: &str) -> Reference {
+    Reference::Name(name.parse().unwrap())
+}
+
+fn below(name: &str) -> Reference {
+    Reference::Below(name.parse().unwrap())
+}
+
+fn address(address: &str) -> Reference {
+    Reference::Address(address.parse().unwrap())
+}
+
+fn prints(prints: &[&str]) -> Demand {
+    let parse = |print: &&str| Fingerprint::parse(&format!("sha256:{print}")).unwrap();
+    Demand::Fingerprint(prints.iter().map(parse).collect())
+}
+
+fn reply(failure: &Failure) -> String {
+    let mut wire = Vec::new();
+    failure.reply().write_to(&mut wire);
+    String::from_utf8(wire).unwrap().trim_end().to_owned()
+}
+
+/// What is wrong with a certificate, the reason (RFC 8460 §4.3 where it has a word), and the reply behind
+/// `451 4.7.5 mx.a.test[192.0.2.1]: `.
+fn faults() -> Vec<(&'static str, Leaf, &'static str, &'static str)> {
+    let good = || Leaf::for_host("mx.a.test");
+    let signed = |signer| Leaf { signer, ..good() };
+    let valid = |period| Leaf { period, ..good() };
+    let for_use = |role| Leaf { role, ..good() };
+    let expired = "the certificate has expired or is not yet valid";
+    let other_name = "the certificate is for another name, not for mx.a.test";
+    let unknown_issuer = "the certificate is not trusted: UnknownIssuer";
+    vec![
+        (
+            "expired",
+            valid(Period::Expired),
+            "certificate-expired",
+            expired,
+        ),
+        (
+            "not yet valid",
+            valid(Period::NotYet),
+            "certificate-expired",
+            expired,
+        ),
+        (
+            "wrong name",
+            Leaf::for_host("mx.b.test"),
+            "certificate-host-mismatch",
+            other_name,
+        ),
+        (
+            "no SAN, the name in the subject alone",
+            Leaf {
+                names: vec![],
+                common_name: Some("mx.a.test".into()),
+                ..good()
+            },
+            "certificate-host-mismatch",
+            other_name,
+        ),
+        (
+            "IP SAN",
+            Leaf::for_host("192.0.2.1"),
+            "certificate-host-mismatch",
+            other_name,
+        ),
+        (
+            "wildcard a label too high",
+            Leaf::for_host("*.test"),
+            "certificate-host-mismatch",
+            other_name,
+        ),
+        (
+            "self-signed",
+            signed(Signer::Itself),
+            "certificate-not-trusted",
+            unknown_issuer,
+        ),
+        (
+            "stranger CA of the same name",
+            signed(Signer::Stranger),
+            "certificate-not-trusted",
+            "the certificate is not trusted: InvalidSignatureForPublicKey",
+        ),
+        (
+            "intermediate not sent",
+            signed(Signer::IntermediateNotSent),
+            "certificate-not-trusted",
+            unknown_issuer,
+        ),
+        (
+            "CA as leaf",
+            for_use(Role::Ca),
+            "certificate-not-trusted",
+            "the certificate is not trusted: CaUsedAsEndEntity",
+        ),
+        (
+            "client-only EKU",
+            for_use(Role::ClientOnly),
+            "certificate-invalid",
+            "the certificate is invalid: RequiredEkuNotFound",
+        ),
+    ]
+}
+
+#[test]
+fn each_fault_has_its_reason_and_its_reply() {
+    let ca = Ca::new("Test CA");
+    for (fault, leaf, reason, text) in faults() {
+        let case = Case::new(ca.issue(leaf).chain, pkix(&ca, &[name("mx.a.test")]));
+        let failure = case.judge().expect_err(fault);
+        let reply = reply(&failure);
+        assert_eq!(failure.reason(), reason, "{fault}: {reply}");
+        let expected = format!("451 4.7.5 mx.a.test[192.0.2.1]: {text}");
+        assert!(reply.starts_with(&expected), "{fault}: {reply}");
+        assert!(failure.is_about_policy(), "{fault}");
+    }
+}
+
+#[test]
+fn a_good_chain_is_authenticated_however_it_is_sent() {
+    let ca = Ca::new("Test CA");
+    let good = || Leaf::for_host("mx.a.test");
+    let signed = |signer| Leaf { signer, ..good() };
+    let keyed = |key_type| Leaf { key_type, ..good() };
+    for leaf in [
+        good(),
+        signed(Signer::CaSent),
+        signed(Signer::Intermediate),
+        keyed(KeyType::P384),
+        keyed(KeyType::Ed25519),
+        Leaf::for_host("MX.A.TEST"),
+        Leaf::for_host("*.a.test"),
+        Leaf {
+            names: vec!["x.test".into(), "mx.a.test".into()],
+            ..good()
+        },
+    ] {
+        let case = Case::new(
+            ca.issue(leaf.clone()).chain,
+            pkix(&ca, &[name("mx.a.test")]),
+        );
+        assert_eq!(case.word(), "pkix", "{leaf:?}");
+    }
+}
+
+#[test]
+fn a_chain_is_not_trusted_for_its_company() {
+    let ca = Ca::new("Test CA");
+    let stranger = Ca::new("Stranger");
+    let root_alone = Case::new(vec![ca.certificate()], pkix(&ca, &[name("mx.a.test")]));
+    assert_eq!(root_alone.word(), "certificate-not-trusted");
+    let mut good_behind_bad = stranger.server("mx.a.test").chain;
+    good_behind_bad.extend(ca.server("mx.a.test").chain);
+    let case = Case::new(good_behind_bad, pkix(&ca, &[name("mx.a.test")]));
+    assert_eq!(case.word(), "certificate-not-trusted");
+    let leaf_as_ca = Case::new(
+        [
+            stranger.server("mx.a.test").chain,
+            vec![stranger.certificate()],
+        ]
+        .concat(),
+        pkix(&ca, &[name("mx.a.test")]),
+    );
+    assert_eq!(leaf_as_ca.word(), "certificate-not-trusted");
+}
+
+#[test]
+fn the_reference_decides_which_name_counts() {
+    let ca = Ca::new("Test CA");
+    for (san, reference, matches) in [
+        ("*.a.test", name("a.test"), false),
+        ("*.a.test", name("x.mx.a.test"), false),
+        ("*.a.test", name("mx.a.test"), true),
+        ("mx.a.test", name("a.test"), false),
+        ("mx.a.test", below("a.test"), true),
+        ("MX.A.test", below("a.test"), true),
+        ("x.mx.a.test", below("a.test"), true),
+        ("*.a.test", below("a.test"), true),
+        ("*.mx.a.test", below("a.test"), true),
+        ("a.test", below("a.test"), false),
+        ("mx.ba.test", below("a.test"), false),
+        ("*.test", below("a.test"), false),
+        ("192.0.2.1", address("192.0.2.1"), true),
+        ("192.0.2.1", address("192.0.2.2"), false),
+        ("2001:db8::1", address("2001:db8::1"), true),
+        ("mx.a.test", address("192.0.2.1"), false),
+        ("192.0.2.1", below("2.1"), false),
+    ] {
+        let case = Case::new(
+            ca.server(san).chain,
+            pkix(&ca, std::slice::from_ref(&reference)),
+        );
+        let expected = if matches {
+            "pkix"
+        } else {
+            "certificate-host-mismatch"
+        };
+        assert_eq!(case.word(), expected, "{san} for {reference}");
+    }
+}
+
+#[test]
+fn one_reference_of_several_is_enough_and_none_never_is() {
+    let ca = Ca::new("Test CA");
+    let chain = ca.server("mx.a.test").chain;
+    let several = [name("b.test"), address("192.0.2.1"), below("a.test")];
+    assert_eq!(Case::new(chain.clone(), pkix(&ca, &several)).word(), "pkix");
+    let case = Case::new(chain.clone(), pkix(&ca, &several[..2]));
+    let told = reply(&case.judge().unwrap_err());
+    assert!(told.ends_with("not for b.test or 192.0.2.1"), "{told}");
+    assert_eq!(
+        Case::new(chain, pkix(&ca, &[])).word(),
+        "certificate-host-mismatch"
+    );
+}
+
+#[test]
+fn a_fingerprint_is_of_the_certificate_or_of_its_key() {
+    let ca = Ca::new("Test CA");
+    let of = |identity: &Identity, prints_of: &[&str]| {
+        Case::new(identity.chain.clone(), prints(prints_of)).word()
+    };
+    let good = ca.issue(Leaf {
+        signer: Signer::CaSent,
+        ..Leaf::for_host("mx.a.test")
+    });
+    let (certificate, key) = (good.sha256(), good.public_key_sha256());
+    let root = crate::support::ca::sha256(&ca.certificate());
+    let zero = "00".repeat(32);
+    assert_eq!(of(&good, &[&zero, &certificate]), "fingerprint");
+    assert_eq!(of(&good, &[&zero, &key]), "fingerprint");
+    assert_eq!(of(&good, &[&zero]), "fingerprint-mismatch");
+    assert_eq!(
+        of(&good, &[&root]),
+        "fingerprint-mismatch",
+        "only the leaf counts"
+    );
+    let other = ca.server("mx.a.test");
+    assert_eq!(of(&other, &[&certificate, &key]), "fingerprint-mismatch");
+}
+
+#[test]
+fn a_fingerprint_stands_for_name_expiry_and_trust() {
+    let stranger = Ca::new("Stranger");
+    let worst = stranger.issue(Leaf {
+        signer: Signer::Itself,
+        period: Period::Expired,
+        ..Leaf::for_host("elsewhere.test")
+    });
+    let case = Case::new(worst.chain.clone(), prints(&[&worst.sha256()]));
+    assert_eq!(case.word(), "fingerprint");
+    let no_chain = Case::new(vec![], prints(&[&worst.sha256()]));
+    assert_eq!(no_chain.word(), "certificate-invalid");
+}
+
+/// Every demand that wants TLS.
+fn demands(ca: &Ca, identity: &Identity) -> [Demand; 3] {
+    let fingerprint = prints(&[&identity.sha256()]);
+    [
+        Demand::Encryption,
+        pkix(ca, &[name("mx.a.test")]),
+        fingerprint,
+    ]
+}
+
+#[test]
+fn an_older_version_than_asked_for_fails_whatever_the_certificate() {
+    let ca = Ca::new("Test CA");
+    let identity = ca.server("mx.a.test");
+    for demand in demands(&ca, &identity) {
+        let at = |version, min_version| Case {
+            version,
+            min_version,
+            ..Case::new(identity.chain.clone(), demand.clone())
+        };
+        let too_old = at(TlsVersion::Tls12, TlsVersion::Tls13)
+            .judge()
+            .unwrap_err();
+        assert_eq!(
+            (reply(&too_old).as_str(), too_old.reason()),
+            (
+                "451 4.7.5 mx.a.test[192.0.2.1]: TLSv1.3 is required, but the server agreed only to TLSv1.2",
+                "tls-too-old"
+            )
+        );
+        assert!(at(TlsVersion::Tls12, TlsVersion::Tls12).judge().is_ok());
+        assert!(at(TlsVersion::Tls13, TlsVersion::Tls13).judge().is_ok());
+    }
+}
+
+#[test]
+fn plaintext_satisfies_nobody_who_wants_tls() {
+    let ca = Ca::new("Test CA");
+    let identity = ca.server("mx.a.test");
+    for demand in demands(&ca, &identity) {
+        let case = Case::new(identity.chain.clone(), demand);
+        for (why, reason) in [
+            (WhyPlaintext::NotOffered, "starttls-not-supported"),
+            (WhyPlaintext::Refused(454), "starttls-refused"),
+            (WhyPlaintext::HandshakeFailed, "validation-failure"),
+        ] {
+            assert_eq!(word(&case.in_plaintext(why)), reason, "{:?}", case.demand);
+        }
+    }
+    for demand in [Demand::Plaintext, Demand::Opportunistic] {
+        let case = Case::new(identity.chain.clone(), demand);
+        assert_eq!(word(&case.in_plaintext(WhyPlaintext::NotOffered)), "none");
+        assert_eq!(case.word(), "none", "nobody asked who it is");
+    }
+}
+
+#[test]
+fn observing_delivers_and_tells_what_would_have_blocked() {
+    let ca = Ca::new("Test CA");
+    for (fault, leaf, reason, _) in faults() {
+        let enforce = Case::new(ca.issue(leaf).chain, pkix(&ca, &[name("mx.a.test")]));
+        let observe = Case {
+            mode: Mode::Observe,
+            ..enforce
+        };
+        let proof = observe.judge().expect(fault);
+        assert_eq!(proof.authentication(), Authentication::None, "{fault}");
+        assert_eq!(
+            proof.would_block().map(Failure::reason),
+            Some(reason),
+            "{fault}"
+        );
+    }
+    let good = Case::new(
+        ca.server("mx.a.test").chain,
+        pkix(&ca, &[name("mx.a.test")]),
+    );
+    let proof = Case {
+        mode: Mode::Observe,
+        ..good
+    }
+    .judge()
+    .unwrap();
+    assert_eq!(
+        (proof.authentication(), proof.would_block()),
+        (Authentication::Pkix, None)
+    );
+}
+
+#[test]
+fn what_nothing_can_satisfy_is_never_satisfied() {
+    let failure = Failure::DaneRequired(peer().host);
+    let identity = Ca::new("Test CA").server("mx.a.test");
+    let case = Case::new(identity.chain, Demand::Unsatisfiable(failure.clone()));
+    assert_eq!(case.judge().unwrap_err(), failure);
+    let observed = Case {
+        mode: Mode::Observe,
+        ..case
+    }
+    .judge()
+    .unwrap();
+    assert_eq!(observed.would_block(), Some(&failure));
+}
+
+/// All single-bit faults, not a sample of them: a certificate has only some thousand bits.
+#[test]
+fn no_flipped_bit_of_the_leaf_stays_authenticated() {
+    let ca = Ca::new("Test CA");
+    let identity = ca.issue(Leaf {
+        signer: Signer::Intermediate,
+        ..Leaf::for_host("mx.a.test")
+    });
+    let demands = [
+        pkix(&ca, &[name("mx.a.test")]),
+        prints(&[&identity.sha256()]),
+    ];
+    for demand in demands {
+        let mut case = Case::new(identity.chain.clone(), demand);
+        assert!(case.judge().is_ok(), "unharmed");
+        for bit in 0..identity.chain[0].len() * 8 {
+            let mut leaf = identity.chain[0].to_vec();
+            leaf[bit / 8] ^= 1 << (bit % 8);
+            case.chain[0] = leaf.into();
+            assert!(case.judge().is_err(), "bit {bit} under {:?}", case.demand);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The decision table: `tests/data/decide.table` against the real rule loader, the gate and `policy::decide`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, ready};
+use waxseal::app;
+use waxseal::config::Config;
+use waxseal::discover::{AddressOrder, Discover};
+use waxseal::dns::{Answer, Exchange, Family, LookupError, Mx, Resolver};
+use waxseal::name::{Domain, Host};
+use waxseal::policy::failure::Failure;
+use waxseal::policy::requirement::{Demand, Mode, Requirement, Roots};
+use waxseal::policy::verdict::{Candidate, Verdict};
+use waxseal::proxy::gate::{Decision, Gate};
+use waxseal::time::{Clock, UnixTime};
+
+use crate::support::{ca::Ca, golden};
+
+const TABLE: &str = "decide.table";
+
+/// 2027-01-01T00:00:00Z
+const NOW: UnixTime = UnixTime(1_798_761_600);
+
+#[tokio::test]
+async fn every_row_of_the_decision_table_holds() {
+    let mut actual = String::new();
+    let table = golden::read(TABLE);
+    for block in table.split("\n\n") {
+        let questions: Vec<&str> = block.lines().filter(|line| !is_verdict(line)).collect();
+        let row = Row::parse(&questions);
+        if !actual.is_empty() {
+            actual.push('\n');
+        }
+        for line in questions {
+            writeln!(actual, "{line}").unwrap();
+        }
+        if row.to.is_some() {
+            actual += &row.verdict().await;
+        }
+    }
+    golden::compare(TABLE, &actual);
+}
+
+fn is_verdict(line: &str) -> bool {
+    line.starts_with("=>") || line.starts_with("   ")
+}
+
+/// One row as written.
+#[derive(Default)]
+struct Row<'t> {
+    rules: Vec<&'t str>,
+    to: Option<&'t str>,
+    from: Option<&'t str>,
+    facts: Vec<&'t str>,
+}
+
+impl<'t> Row<'t> {
+    fn parse(lines: &[&'t str]) -> Self {
+        let mut row = Self::default();
+        for line in lines.iter().filter(|line| !line.starts_with('#')) {
+            let (key, value) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
+            let value = value.trim();
+            match key {
+                "rule" => row.rules.push(value),
+                "to" => row.to = Some(value),
+                "from" => row.from = Some(value),
+                "facts" => row.facts.push(value),
+                _ => panic!("unknown key in {line:?}"),
+            }
+        }
+        row
+    }
+
+    async fn verdict(&self) -> String {
+        let gate = match self.gate() {
+            Ok(gate) => gate,
+            Err(error) => return format!("=> not loaded: {error}\n"),
+        };
+        let destination = self.to.unwrap().parse().unwrap();
+        let sender = self.from.map(|from| from.parse().unwrap());
+        render(&gate.decide(&destination, sender.as_ref()).await)
+    }
+
+    /// A gate that has loaded the rules and asks the facts.
+    fn gate(&self) -> Result<Gate, String> {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("policies");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("ca.pem"), Ca::new("Corporate").pem()).unwrap();
+        let rules: Vec<String> = self
+            .rules
+            .iter()
+            .map(|keys| format!("{{ {keys} }},"))
+            .collect();
+        let file = format!("rule = [\n{}\n]\n", rules.join("\n"));
+        std::fs::write(folder.join("rules.toml"), file).unwrap();
+        let settings = "[dns]\nservers = ['127.0.0.1:53']\n";
+        let config = Config::parse(settings, &home.path().join("waxseal.toml")).unwrap();
+        let mut gate = app::gate(&config).map_err(|error| {
+            let text = error.to_string();
+            text.replace(&format!("{}/", folder.display()), "")
+        })?;
+        gate.discover = Discover::new(Arc::new(self.dns()), AddressOrder::Ipv6First);
+        gate.clock = Arc::new(NewYear);
+        Ok(gate)
+    }
+
+    fn dns(&self) -> TableDns {
+        let mut dns = TableDns::default();
+        self.facts.iter().for_each(|fact| dns.learn(fact));
+        if self.facts.is_empty() && !self.to.unwrap().starts_with('[') {
+            dns.learn(&format!("10 mx.{} 192.0.2.1", self.to.unwrap()));
+        }
+        dns
+    }
+}
+
+/// The clock of the table.
+struct NewYear;
+
+impl Clock for NewYear {
+    fn now(&self) -> UnixTime {
+        NOW
+    }
+}
+
+/// DNS as the rows tell it.
+#[derive(Default)]
+struct TableDns {
+    mx: Option<Result<Answer<Mx>, LookupError>>,
+    addresses: HashMap<String, Result<Answer<IpAddr>, LookupError>>,
+}
+
+impl TableDns {
+    fn learn(&mut self, fact: &str) {
+        let words: Vec<&str> = fact.split(' ').collect();
+        match words.as_slice() {
+            ["null-mx"] => self.mx = Some(Ok(Answer::Records(vec![mx(0, Exchange::Null)]))),
+            ["unusable-mx"] => self.mx = Some(Ok(Answer::Records(vec![mx(0, Exchange::Unusable)]))),
+            ["no-such-domain"] => self.mx = Some(Ok(Answer::NxDomain)),
+            ["mx-failed", error] => self.mx = Some(Err(lookup_error(error))),
+            [host, rest @ ..] => match host.parse() {
+                Ok(preference) => self.learn_mx(preference, rest),
+                Err(_) => self.learn_address(host, rest),
+            },
+            [] => unreachable!("a split yields a word"),
+        }
+    }
+
+    fn learn_mx(&mut self, preference: u16, words: &[&str]) {
+        let known = self
+            .mx
+            .get_or_insert_with(|| Ok(Answer::Records(Vec::new())));
+        let Ok(Answer::Records(records)) = known else {
+            panic!("MX records beside {known:?}")
+        };
+        records.push(mx(preference, Exchange::Host(words[0].parse().unwrap())));
+        self.learn_address(words[0], &words[1..]);
+    }
+
+    fn learn_address(&mut self, host: &str, words: &[&str]) {
+        let answer = match words {
+            ["no-address"] => Ok(Answer::NoData),
+            ["address-failed", error] => Err(lookup_error(error)),
+            addresses => Ok(Answer::Records(
+                addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            )),
+        };
+        let host = host.parse::<Host>().unwrap();
+        self.addresses.insert(host.to_string(), answer);
+    }
+}
+
+fn mx(preference: u16, exchange: Exchange) -> Mx {
+    Mx {
+        preference,
+        exchange,
+    }
+}
+
+fn lookup_error(word: &str) -> LookupError {
+    match word {
+        "servfail" => LookupError::ServFail,
+        "refused" => LookupError::Refused,
+        "timeout" => LookupError::Timeout,
+        "broken" => LookupError::Broken,
+        _ => panic!("unknown look-up error {word}"),
+    }
+}
+
+impl Resolver for TableDns {
+    fn mx<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
+        Box::pin(ready(self.mx.clone().unwrap_or(Ok(Answer::NoData))))
+    }
+
+    fn addresses<'a>(
+        &'a self,
+        host: &'a Host,
+        family: Family,
+    ) -> BoxFuture<'a, Result<Answer<IpAddr>, LookupError>> {
+        let of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
+        let answer = match self.addresses.get(host.as_str()) {
+            None => panic!("the row knows nothing of {host}"),
+            Some(Ok(Answer::Records(all))) => Ok(Answer::Records(
+                all.iter().copied().filter(of_family).collect(),
+            )),
+            Some(other) => other.clone(),
+        };
+        Box::pin(ready(answer))
+    }
+}
+
+fn render(decision: &Decision) -> String {
+    let rule = decision
+        .rule
+        .as_ref()
+        .map_or("without a rule".to_owned(), |rule| {
+            // The file begins with `rule = [`.
+            format!("rule {}", rule.origin.line - 1)
+        });
+    match &decision.verdict {
+        Verdict::Stop { failure, policy } => {
+            format!(
+                "=> {} (policy {}, {rule})\n",
+                reply(failure),
+                policy.label()
+            )
+        }
+        Verdict::Deliver(plan) => {
+            assert_eq!(
+                plan.rule,
+                decision.rule.as_ref().map(|rule| rule.origin.clone())
+            );
+            let mode = match plan.mode {
+                Mode::Enforce => "",
+                Mode::Observe => ", observe",
+            };
+            let head = format!(
+                "=> port {} (policy {}, {rule}{mode})\n",
+                plan.port,
+                plan.policy.label()
+            );
+            plan.candidates
+                .iter()
+                .fold(head, |text, one| text + &render_candidate(one, plan.mode))
+        }
+    }
+}
+
+fn render_candidate(candidate: &Candidate, mode: Mode) -> String {
+    let Candidate {
+        host,
+        preference,
+        way,
+    } = candidate;
+    let way = match way {
+        Err(failure) => format!("not tried: {}", reply(failure)),
+        Ok(way) => {
+            assert_eq!(way.requirement.mode, mode);
+            let addresses: Vec<_> = way.addresses.iter().map(IpAddr::to_string).collect();
+            format!(
+                "{} - {}",
+                addresses.join(" "),
+                render_requirement(&way.requirement)
+            )
+        }
+    };
+    format!("   {preference} {host} {way}\n")
+}
+
+fn render_requirement(requirement: &Requirement) -> String {
+    let demand = match &requirement.demand {
+        Demand::Plaintext => return "plaintext".to_owned(),
+        Demand::Opportunistic => "TLS if it works".to_owned(),
+        Demand::Encryption => "TLS".to_owned(),
+        Demand::Pkix { references, roots } => {
+            let names: Vec<_> = references.iter().map(ToString::to_string).collect();
+            let names = if names.is_empty() {
+                "nobody".to_owned()
+            } else {
+                names.join(" or ")
+            };
+            format!("TLS, certificate for {names} by {}", source(roots))
+        }
+        Demand::Fingerprint(prints) => {
+            let prints: Vec<_> = prints
+                .iter()
+                .map(|print| print.to_string()[..15].to_owned())
+                .collect();
+            format!("TLS, fingerprint {}", prints.join(" or "))
+        }
+        Demand::Unsatisfiable(failure) => format!("TLS if it works, would be {}", reply(failure)),
+    };
+    let sni = requirement
+        .server_name
+        .as_ref()
+        .map_or("no SNI".to_owned(), |name| format!("SNI {name}"));
+    format!("{demand}, {} or newer, {sni}", requirement.min_version)
+}
+
+fn source(roots: &Roots) -> &str {
+    roots.source.rsplit('/').next().unwrap()
+}
+
+fn reply(failure: &Failure) -> String {
+    let mut wire = Vec::new();
+    failure.reply().write_to(&mut wire);
+    String::from_utf8(wire).unwrap().trim_end().to_owned()
+}
