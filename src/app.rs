@@ -105,7 +105,7 @@ fn build_gate(
         settings: config.settings.clone(),
         rules: Arc::new(load_rules(config)?),
         roots: Arc::clone(&config.roots),
-        discover: Discover::new(resolver, config.addresses),
+        discover: Discover::new(resolver, config.addresses, config.dns.failed_for),
         dialer: Dialer {
             allow_networks: config.allow_networks.clone(),
             own_listeners,

@@ -5,12 +5,16 @@
 //! hosts are looked up at the same time, each in both families, and the failure of one host or one
 //! family is noted where it belongs and nowhere else: one broken MX does not hold up the others.
 //!
-//! This room promises facts, never a decision. It keeps nothing: hickory caches the answers by TTL.
+//! This room promises facts, never a decision. hickory caches the answers by TTL; what is remembered here is
+//! only that a look-up failed a moment ago, so that a name server that is silent does not cost every message
+//! to its domain the full time-out. What is remembered of a failure is a failure, never an absence.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use moka::sync::Cache;
 
 use crate::dns::{Answer, Exchange, Family, LookupError, Mx, Resolver};
 use crate::name::{Destination, Domain, Host, MailHost};
@@ -18,6 +22,9 @@ use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoD
 
 /// MX records of one domain that are looked at; a zone may hold thousands.
 const MAX_MX: usize = 50;
+
+/// Failed look-ups that are remembered, at most.
+const MAX_FAILURES: u64 = 10_000;
 
 /// Which address families are used, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +55,54 @@ impl AddressOrder {
 pub struct Discover {
     resolver: Arc<dyn Resolver>,
     order: AddressOrder,
+    failures: Cache<Question, LookupError>,
+}
+
+/// One look-up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Question {
+    Mx(Domain),
+    Addresses(Host, Family),
 }
 
 impl Discover {
-    /// A discoverer that asks `resolver`.
-    pub fn new(resolver: Arc<dyn Resolver>, order: AddressOrder) -> Self {
-        Self { resolver, order }
+    /// A discoverer that asks `resolver`, but not within `failed_for` the same question that failed.
+    pub fn new(resolver: Arc<dyn Resolver>, order: AddressOrder, failed_for: Duration) -> Self {
+        let failures = Cache::builder()
+            .time_to_live(failed_for)
+            .max_capacity(MAX_FAILURES)
+            .build();
+        Self {
+            resolver,
+            order,
+            failures,
+        }
+    }
+
+    /// The answer of `look_up`, unless the same question failed a moment ago.
+    async fn ask<T>(
+        &self,
+        question: Question,
+        look_up: impl Future<Output = Result<Answer<T>, LookupError>>,
+    ) -> Result<Answer<T>, LookupError> {
+        if let Some(error) = self.failures.get(&question) {
+            return Err(error);
+        }
+        let answer = look_up.await;
+        if let Err(error) = answer {
+            self.failures.insert(question, error);
+        }
+        answer
+    }
+
+    async fn addresses_of(
+        &self,
+        host: &Host,
+        family: Family,
+    ) -> Result<Answer<IpAddr>, LookupError> {
+        let question = Question::Addresses(host.clone(), family);
+        self.ask(question, self.resolver.addresses(host, family))
+            .await
     }
 
     /// The facts of a recipient's domain or literal.
@@ -77,7 +126,10 @@ impl Discover {
     }
 
     async fn mx_hosts(&self, domain: &Domain) -> Hosts {
-        let records = match self.resolver.mx(domain).await {
+        let records = match self
+            .ask(Question::Mx(domain.clone()), self.resolver.mx(domain))
+            .await
+        {
             Err(error) => return Hosts::LookupFailed(error),
             Ok(Answer::NxDomain) => return Hosts::NoSuchDomain,
             // RFC 5321 §5.1: no MX record makes the domain its own host.
@@ -94,13 +146,8 @@ impl Discover {
     }
 
     async fn host(&self, host: Host, preference: u16) -> HostFacts {
-        let families = self.order.families();
-        let answers = join_all(
-            families
-                .iter()
-                .map(|family| self.resolver.addresses(&host, *family)),
-        )
-        .await;
+        let families = self.order.families().iter();
+        let answers = join_all(families.map(|family| self.addresses_of(&host, *family))).await;
         HostFacts {
             host: MailHost::Named(host),
             preference,

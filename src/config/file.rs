@@ -134,6 +134,7 @@ pub(super) struct Dns {
     pub(super) timeout: Wait<1>,
     pub(super) attempts: Number<1, 100>,
     pub(super) cache_entries: Number<0, 100_000_000>,
+    pub(super) failed_for: Wait<0>,
 }
 
 impl Default for Dns {
@@ -143,6 +144,7 @@ impl Default for Dns {
             timeout: seconds(5),
             attempts: Number(2),
             cache_entries: Number(8192),
+            failed_for: seconds(15),
         }
     }
 }

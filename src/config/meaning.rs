@@ -113,6 +113,7 @@ fn dns(dns: &file::Dns) -> DnsSettings {
         timeout: dns.timeout.0,
         attempts: dns.attempts.as_usize(),
         cache_entries: u64::from(dns.cache_entries.0),
+        failed_for: dns.failed_for.0,
     }
 }
 

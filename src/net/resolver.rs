@@ -32,6 +32,8 @@ pub struct DnsSettings {
     pub attempts: usize,
     /// Answers kept.
     pub cache_entries: u64,
+    /// How long a look-up that failed is not tried again; zero = it is tried every time.
+    pub failed_for: Duration,
 }
 
 /// The system has no usable resolver configuration.

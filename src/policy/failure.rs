@@ -86,6 +86,8 @@ pub enum Fault {
 /// Where in a conversation something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// From the connection to the first recipient, as a whole.
+    Opening,
     /// Waiting for the 220.
     Greeting,
     /// EHLO or HELO.
@@ -107,6 +109,7 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Opening => "the beginning of the session",
             Self::Greeting => "the greeting",
             Self::Ehlo => "EHLO",
             Self::Starttls => "STARTTLS",

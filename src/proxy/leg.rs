@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::name::Destination;
 use crate::policy::failure::Failure;
@@ -16,7 +16,7 @@ use crate::policy::verdict::{Plan, Policy, Verdict};
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::settings::SealReply;
-use crate::proxy::transaction::{Begun, Transaction};
+use crate::proxy::transaction::{Begun, Envelope, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
 
@@ -99,7 +99,7 @@ impl Leg {
                     self.recipients += replies.iter().filter(|reply| reply.is_positive()).count();
                     self.refusal = replies.iter().rfind(|reply| !reply.is_positive()).cloned();
                 }
-                replies
+                replies.into_iter().map(Reply::relayed).collect()
             }
             Err(stop) => vec![self.stop(stop); recipients.len()],
         }
@@ -108,13 +108,18 @@ impl Leg {
     /// Decides and introduces the message to an MX, all within the time that the MTA can be made to wait.
     async fn open(&mut self, mail: &Mail, recipients: &[&Recipient]) -> Result<Vec<Reply>, Stop> {
         let gate = Arc::clone(&self.gate);
-        let within = gate.settings.timeouts.ready;
+        let deadline = Instant::now() + gate.settings.timeouts.ready;
         let opening = async {
             let plan = self.plan().await.map_err(Stop::Failure)?;
-            gate.introduce(&plan, &self.destination, mail, recipients)
-                .await
+            let destination = &self.destination;
+            let envelope = Envelope {
+                destination,
+                mail,
+                recipients,
+            };
+            gate.introduce(&plan, &envelope, deadline).await
         };
-        let Ok(opened) = timeout(within, opening).await else {
+        let Ok(opened) = timeout_at(deadline, opening).await else {
             return Err(Stop::Failure(Failure::NotReadyInTime(
                 self.destination.clone(),
             )));
@@ -240,6 +245,7 @@ impl Leg {
     }
 
     fn over(&mut self, reply: Reply, end: End) -> Reply {
+        let reply = reply.relayed();
         let next = State::Over(reply.clone(), end);
         if let State::Open(transaction) = std::mem::replace(&mut self.state, next) {
             transaction.end();

@@ -9,17 +9,17 @@ use std::net::IpAddr;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::name::Destination;
+use tokio::time::{Instant, timeout};
+
 use crate::policy::authorize::Peer;
-use crate::policy::failure::{Failure, Fault};
+use crate::policy::failure::{Failure, Fault, Phase};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
 use crate::policy::verdict::{Candidate, Plan};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
-use crate::proxy::transaction::{Begun, NotBegun};
+use crate::proxy::transaction::{Begun, Envelope, NotBegun};
 use crate::proxy::upstream::{Ready, Starttls};
-use crate::smtp::command::{Mail, Recipient};
 use crate::smtp::reply::Reply;
 
 /// One address to dial, and what it must prove.
@@ -37,6 +37,14 @@ pub(super) enum Stop {
     Failure(Failure),
     /// The MX replied to MAIL, or the envelope cannot be said to it.
     Replied(Link, Reply),
+}
+
+/// What follows an attempt that failed.
+enum Tried {
+    /// The next address is tried.
+    NextHost(Stop),
+    /// The MX has spoken for its domain.
+    Settled(Stop),
 }
 
 /// The most telling of several failed attempts: a policy that was not met beats the network, and the
@@ -103,41 +111,68 @@ fn in_turn(addresses: &[IpAddr]) -> Vec<IpAddr> {
 }
 
 impl Gate {
-    /// Finds the MX that proves what the plan asks for and takes the envelope.
+    /// Finds the MX that proves what the plan asks for and takes the envelope, before `deadline`.
+    ///
+    /// While others are left to try, an attempt gets half of the time that is left: a host that accepts
+    /// connections and then says nothing must not keep the next one from its turn.
     pub(super) async fn introduce(
         &self,
         plan: &Plan,
-        destination: &Destination,
-        mail: &Mail,
-        recipients: &[&Recipient],
+        envelope: &Envelope<'_>,
+        deadline: Instant,
     ) -> Result<Begun, Stop> {
         let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng());
         let mut worst = Worst::default();
         for failure in failures {
             worst.note(Stop::Failure(failure));
         }
-        for attempt in &attempts {
-            let ready = match self.attempt(attempt).await {
-                Ok(ready) => ready,
-                Err(failure) => {
-                    worst.note(Stop::Failure(failure));
-                    continue;
-                }
-            };
-            let link = ready.link();
-            match ready.begin(&self.settings.timeouts, mail, recipients).await {
-                Ok(begun) => return Ok(begun),
-                Err(NotBegun::Failed(failure)) => worst.note(Stop::Failure(failure)),
-                // A 4xx before any recipient was answered: the next MX may be in a better mood.
-                Err(NotBegun::Refused(reply)) if reply.is_transient() => {
-                    worst.note(Stop::Replied(link, reply));
-                }
-                Err(NotBegun::Refused(reply)) => return Err(Stop::Replied(link, reply)),
+        let mut rest = attempts.iter();
+        while let Some(attempt) = rest.next() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = if rest.len() == 0 { left } else { left / 2 };
+            match timeout(share, self.try_to_begin(attempt, envelope)).await {
+                Ok(Ok(begun)) => return Ok(begun),
+                Ok(Err(Tried::Settled(stop))) => return Err(stop),
+                Ok(Err(Tried::NextHost(stop))) => worst.note(stop),
+                Err(_) => worst.note(Stop::Failure(self.too_slow(attempt))),
             }
         }
+        let to = envelope.destination;
         Err(worst
             .0
-            .unwrap_or_else(|| Stop::Failure(Failure::NoUsableMx(destination.clone()))))
+            .unwrap_or_else(|| Stop::Failure(Failure::NoUsableMx(to.clone()))))
+    }
+
+    /// Gives up on a host that did not get ready within its share of the time.
+    fn too_slow(&self, attempt: &Attempt<'_>) -> Failure {
+        let peer = &attempt.peer;
+        self.dead.note((peer.address, attempt.port).into());
+        let failure = peer.failure(Fault::TimedOut(Phase::Opening));
+        self.observer.record(Event::Attempt(peer, Some(&failure)));
+        failure
+    }
+
+    async fn try_to_begin(
+        &self,
+        attempt: &Attempt<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Begun, Tried> {
+        let next = |failure| Tried::NextHost(Stop::Failure(failure));
+        let ready = self.attempt(attempt).await.map_err(next)?;
+        let link = ready.link();
+        ready
+            .begin(&self.settings.timeouts, envelope)
+            .await
+            .map_err(|not_begun| match not_begun {
+                NotBegun::Failed(failure) => next(failure),
+                // Another MX may know the extension that this one lacks.
+                NotBegun::Unbridgeable(reply) => Tried::NextHost(Stop::Replied(link, reply)),
+                // A 4xx before any recipient was answered: the next MX may be in a better mood.
+                NotBegun::Refused(reply) if reply.is_transient() => {
+                    Tried::NextHost(Stop::Replied(link, reply))
+                }
+                NotBegun::Refused(reply) => Tried::Settled(Stop::Replied(link, reply)),
+            })
     }
 
     /// Makes one attempt, and a second one in plaintext where the requirement allows that.

@@ -4,6 +4,7 @@
 //! one otherwise. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING
 //! (RFC 3030) and becomes DATA for one without.
 
+use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
 use crate::proxy::settings::Timeouts;
@@ -13,6 +14,14 @@ use crate::smtp::capabilities::{Capabilities, Extension};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::data::DotStuffer;
 use crate::smtp::reply::Reply;
+
+/// Sender and first recipients of a leg.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Envelope<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) mail: &'a Mail,
+    pub(super) recipients: &'a [&'a Recipient],
+}
 
 /// An envelope that an MX took, and its replies to the first recipients.
 #[derive(Debug)]
@@ -26,8 +35,10 @@ pub(super) struct Begun {
 pub(super) enum NotBegun {
     /// waxseal's own reason.
     Failed(Failure),
-    /// The MX's reply to MAIL, or what waxseal says in its place because the MX lacks an extension.
+    /// The MX's reply to MAIL.
     Refused(Reply),
+    /// What waxseal says because the MX lacks an extension that the message needs.
+    Unbridgeable(Reply),
 }
 
 impl From<Failure> for NotBegun {
@@ -66,15 +77,17 @@ impl Ready {
     pub(super) async fn begin(
         self,
         timeouts: &Timeouts,
-        mail: &Mail,
-        recipients: &[&Recipient],
+        envelope: &Envelope<'_>,
     ) -> Result<Begun, NotBegun> {
+        let Envelope {
+            mail, recipients, ..
+        } = *envelope;
         let link = self.link();
         let mut lines = Vec::with_capacity(256);
         if let Err(unbridgeable) = bridge::mail_line(mail, &self.offers, &mut lines) {
             let reply = unbridgeable.reply();
             self.quit();
-            return Err(NotBegun::Refused(reply));
+            return Err(NotBegun::Unbridgeable(reply));
         }
         let mut transaction = Transaction {
             dialogue: self.dialogue,
@@ -194,8 +207,12 @@ impl Transaction {
         Ok(Ok(()))
     }
 
-    /// Sends a piece of the content, in the MTA's form.
+    /// Sends a piece of the content, in the MTA's form. An MX that has already spoken has refused the
+    /// message, or says 250 to something that it has not seen.
     pub(super) async fn content(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        if let Some(failure) = self.dialogue.interruption() {
+            return Err(failure);
+        }
         let within = self.timeouts.data_block;
         match &mut self.body {
             Body::Stuffed(stuffer, buffer) => {

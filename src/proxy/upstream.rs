@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use crate::net::stream::{Socket, Wire, WireError, trim_line};
@@ -93,6 +94,19 @@ impl Dialogue {
     pub(super) fn out_of_place(&self, phase: Phase, reply: &Reply) -> Failure {
         let what = format!("a {} has no place here", reply.code());
         self.fault(Fault::Protocol(phase, what))
+    }
+
+    /// What is wrong when the MX has spoken, or has closed, before the content was sent.
+    pub(super) fn interruption(&mut self) -> Option<Failure> {
+        let early = || Fault::Protocol(Phase::Content, "a reply before the end".to_owned());
+        if !self.wire.buffered().is_empty() {
+            return Some(self.fault(early()));
+        }
+        // Asked once, not awaited: the time does not matter.
+        match self.wire.fill(FAREWELL).now_or_never()? {
+            Ok(()) => Some(self.fault(early())),
+            Err(error) => Some(self.broken(Phase::Content, &error)),
+        }
     }
 
     /// A failure of this peer.

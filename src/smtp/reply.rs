@@ -90,6 +90,16 @@ impl Reply {
         self
     }
 
+    /// The reply with 451 in the place of 421, which would say that waxseal closes the session with the MTA
+    /// (RFC 5321 §3.8), while it is the MX that closes its own.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        if self.code == 421 {
+            self.code = 451;
+        }
+        self
+    }
+
     /// Writes the reply as it goes over the wire.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         for (at, line) in self.lines.iter().enumerate() {
@@ -258,6 +268,13 @@ mod tests {
         let mut wire = Vec::new();
         reply.write_to(&mut wire);
         assert_eq!(wire, b"451 4.4.1 a??250 b? [x??y]\r\n");
+    }
+
+    #[test]
+    fn a_421_from_elsewhere_does_not_end_this_session() {
+        let reply = |code| Reply::new(code, "4.3.2", "busy");
+        assert_eq!(reply(421).relayed(), reply(451));
+        assert_eq!(reply(450).relayed(), reply(450));
     }
 
     #[test]

@@ -103,7 +103,11 @@ impl<'t> Row<'t> {
             let text = error.to_string();
             text.replace(&format!("{}/", folder.display()), "")
         })?;
-        gate.discover = Discover::new(Arc::new(self.dns()), AddressOrder::Ipv6First);
+        gate.discover = Discover::new(
+            Arc::new(self.dns()),
+            AddressOrder::Ipv6First,
+            std::time::Duration::ZERO,
+        );
         gate.clock = Arc::new(NewYear);
         Ok(gate)
     }

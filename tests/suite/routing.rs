@@ -81,7 +81,7 @@ async fn what_dns_does_not_say_is_told_apart() {
         silent.test A 127.1.2.7
         brokenmx.test MX 10 mx.brokenmx.test
         mx.brokenmx.test A 127.1.2.7";
-    let config = "[dns]\ntimeout = '300ms'";
+    let config = "[dns]\ntimeout = '300ms'\nfailed_for = '0s'";
     let world = World::in_zone(zone, [("127.1.2.7", Script::default())], config).await;
     world.dns.fail("broken.test", Fault::ServFail);
     world.dns.fail("refused.test", Fault::Refused);

@@ -44,6 +44,22 @@ async fn an_mx_that_dies_in_the_middle_of_the_content_has_accepted_nothing() {
 }
 
 #[tokio::test]
+async fn an_mx_that_accepts_in_the_middle_has_accepted_nothing() {
+    let early = in_the_middle(reply(250, "2.0.0 Ok, whatever it is"));
+    ends_with(early, &large(), "451 4.5.0").await;
+}
+
+#[tokio::test]
+async fn a_421_of_the_mx_does_not_say_that_the_session_with_the_mta_ends() {
+    ends_with(
+        at_the_end(last_reply(421, "4.3.2 going down")),
+        BODY,
+        "451 4.3.2",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn an_mx_that_dies_after_the_final_dot_has_accepted_nothing() {
     ends_with(at_the_end(Act::Close), BODY, "451 4.4.2").await;
     ends_with(at_the_end(Act::Reset), BODY, "451 4.4.2").await;

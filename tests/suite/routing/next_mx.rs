@@ -1,10 +1,13 @@
 //! When the first MX does not do: who is next, and who is not asked again.
 
 use crate::support::mta::Dialect;
-use crate::support::mx::{Act, Answer, Mx, Script, last_reply, reply};
+use hickory_resolver::proto::rr::RecordType;
+
+use crate::support::mx::{Act, Answer, Mx, Script, capabilities, last_reply, reply};
 use crate::support::net::firewalled;
 use crate::support::within;
 use crate::support::world::{BODY, World, fate, status};
+use crate::support::zone::Fault;
 
 /// Two MX hosts, the first of them scripted.
 async fn pair(ips: [&str; 2], first: Script, config: &str) -> World<2> {
@@ -242,7 +245,62 @@ async fn the_mta_does_not_wait_longer_than_the_operator_wants() {
         let config = "[timeouts]\nready = '150ms'";
         let world = World::with(script, config).await;
         let reply = world.send("r@a.test").await;
-        assert_eq!(status(&reply), "451 4.4.1", "{reply}");
+        assert_eq!(status(&reply), "451 4.4.2", "{reply}");
         assert!(reply.text().contains("a.test"), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_first_mx_leaves_the_second_one_its_share_of_the_time() {
+    let silent = [
+        greets(Act::Stall),
+        says_to_ehlo(Act::Stall),
+        says_to_mail(Act::Stall),
+    ];
+    for script in silent {
+        let world = pair(
+            ["127.1.2.41", "127.1.2.42"],
+            script,
+            "[timeouts]\nready = '600ms'",
+        )
+        .await;
+        assert_eq!(world.send("r@a.test").await.code, 250);
+        // From now on the silent one is left alone.
+        assert_eq!(world.send("r@a.test").await.code, 250);
+        assert_eq!(world.mx.each_ref().map(Mx::connections), [1, 2]);
+    }
+}
+
+#[tokio::test]
+async fn the_next_mx_may_know_the_extension_that_the_first_one_lacks() {
+    let plain = Script {
+        capabilities: capabilities(&["PIPELINING"]),
+        ..Script::default()
+    };
+    let world = pair(["127.1.2.43", "127.1.2.44"], plain, "").await;
+    let mut mta = world.mta(Dialect::Lmtp).await;
+    assert_eq!(
+        mta.command("MAIL FROM:<s@b.test> BODY=8BITMIME").await.code,
+        250
+    );
+    assert_eq!(mta.command("RCPT TO:<r@a.test>").await.code, 250);
+    assert_eq!(mta.command("DATA").await.code, 354);
+    assert_eq!(mta.data("ü\r\n".as_bytes()).await.code, 250);
+    assert_eq!(world.mx[1].messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_look_up_that_failed_is_not_tried_again_at_once() {
+    for (config, asked) in [("", 1), ("[dns]\nfailed_for = '0s'", 2)] {
+        let world = World::with(Script::default(), config).await;
+        world.dns.fail("a.test", Fault::Refused);
+        assert_eq!(status(&world.send("r@a.test").await), "451 4.4.3");
+        let once = world.dns.asked("a.test", RecordType::MX);
+        assert_eq!(status(&world.send("r@a.test").await), "451 4.4.3");
+        assert_eq!(
+            world.dns.asked("a.test", RecordType::MX),
+            once * asked,
+            "{config}"
+        );
     }
 }
