@@ -20,8 +20,15 @@ impl Scene {
         let ip = format!("127.2.{net}.1");
         let mx = Mx::start(&ip, 0, script).await;
         let dns = Dns::start(&format!("a.test MX 10 mx.a.test\nmx.a.test A {ip}")).await;
-        let setup = Setup { config, ..Setup::default() };
+        let setup = Setup {
+            config,
+            ..Setup::default()
+        };
         let house = House::start(&dns, mx.port(), setup).await;
-        Self { mx, house, _dns: dns }
+        Self {
+            mx,
+            house,
+            _dns: dns,
+        }
     }
 }

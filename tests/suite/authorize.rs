@@ -131,8 +131,18 @@ fn faults() -> Vec<(&'static str, Leaf, &'static str, &'static str)> {
     let other_name = "the certificate is for another name, not for mx.a.test";
     let unknown_issuer = "the certificate is not trusted: UnknownIssuer";
     vec![
-        ("expired", valid(Period::Expired), "certificate-expired", expired),
-        ("not yet valid", valid(Period::NotYet), "certificate-expired", expired),
+        (
+            "expired",
+            valid(Period::Expired),
+            "certificate-expired",
+            expired,
+        ),
+        (
+            "not yet valid",
+            valid(Period::NotYet),
+            "certificate-expired",
+            expired,
+        ),
         (
             "wrong name",
             Leaf::for_host("mx.b.test"),
@@ -141,13 +151,32 @@ fn faults() -> Vec<(&'static str, Leaf, &'static str, &'static str)> {
         ),
         (
             "no SAN, the name in the subject alone",
-            Leaf { names: vec![], common_name: Some("mx.a.test".into()), ..good() },
+            Leaf {
+                names: vec![],
+                common_name: Some("mx.a.test".into()),
+                ..good()
+            },
             "certificate-host-mismatch",
             other_name,
         ),
-        ("IP SAN", Leaf::for_host("192.0.2.1"), "certificate-host-mismatch", other_name),
-        ("wildcard a label too high", Leaf::for_host("*.test"), "certificate-host-mismatch", other_name),
-        ("self-signed", signed(Signer::Itself), "certificate-not-trusted", unknown_issuer),
+        (
+            "IP SAN",
+            Leaf::for_host("192.0.2.1"),
+            "certificate-host-mismatch",
+            other_name,
+        ),
+        (
+            "wildcard a label too high",
+            Leaf::for_host("*.test"),
+            "certificate-host-mismatch",
+            other_name,
+        ),
+        (
+            "self-signed",
+            signed(Signer::Itself),
+            "certificate-not-trusted",
+            unknown_issuer,
+        ),
         (
             "stranger CA of the same name",
             signed(Signer::Stranger),
@@ -203,9 +232,15 @@ fn a_good_chain_is_authenticated_however_it_is_sent() {
         keyed(KeyType::Ed25519),
         Leaf::for_host("MX.A.TEST"),
         Leaf::for_host("*.a.test"),
-        Leaf { names: vec!["x.test".into(), "mx.a.test".into()], ..good() },
+        Leaf {
+            names: vec!["x.test".into(), "mx.a.test".into()],
+            ..good()
+        },
     ] {
-        let case = Case::new(ca.issue(leaf.clone()).chain, pkix(&ca, &[name("mx.a.test")]));
+        let case = Case::new(
+            ca.issue(leaf.clone()).chain,
+            pkix(&ca, &[name("mx.a.test")]),
+        );
         assert_eq!(case.word(), "pkix", "{leaf:?}");
     }
 }
@@ -221,7 +256,11 @@ fn a_chain_is_not_trusted_for_its_company() {
     let case = Case::new(good_behind_bad, pkix(&ca, &[name("mx.a.test")]));
     assert_eq!(case.word(), "certificate-not-trusted");
     let leaf_as_ca = Case::new(
-        [stranger.server("mx.a.test").chain, vec![stranger.certificate()]].concat(),
+        [
+            stranger.server("mx.a.test").chain,
+            vec![stranger.certificate()],
+        ]
+        .concat(),
         pkix(&ca, &[name("mx.a.test")]),
     );
     assert_eq!(leaf_as_ca.word(), "certificate-not-trusted");
@@ -249,8 +288,15 @@ fn the_reference_decides_which_name_counts() {
         ("mx.a.test", address("192.0.2.1"), false),
         ("192.0.2.1", below("2.1"), false),
     ] {
-        let case = Case::new(ca.server(san).chain, pkix(&ca, std::slice::from_ref(&reference)));
-        let expected = if matches { "pkix" } else { "certificate-host-mismatch" };
+        let case = Case::new(
+            ca.server(san).chain,
+            pkix(&ca, std::slice::from_ref(&reference)),
+        );
+        let expected = if matches {
+            "pkix"
+        } else {
+            "certificate-host-mismatch"
+        };
         assert_eq!(case.word(), expected, "{san} for {reference}");
     }
 }
@@ -264,7 +310,10 @@ fn one_reference_of_several_is_enough_and_none_never_is() {
     let case = Case::new(chain.clone(), pkix(&ca, &several[..2]));
     let told = reply(&case.judge().unwrap_err());
     assert!(told.ends_with("not for b.test or 192.0.2.1"), "{told}");
-    assert_eq!(Case::new(chain, pkix(&ca, &[])).word(), "certificate-host-mismatch");
+    assert_eq!(
+        Case::new(chain, pkix(&ca, &[])).word(),
+        "certificate-host-mismatch"
+    );
 }
 
 #[test]
@@ -273,14 +322,21 @@ fn a_fingerprint_is_of_the_certificate_or_of_its_key() {
     let of = |identity: &Identity, prints_of: &[&str]| {
         Case::new(identity.chain.clone(), prints(prints_of)).word()
     };
-    let good = ca.issue(Leaf { signer: Signer::CaSent, ..Leaf::for_host("mx.a.test") });
+    let good = ca.issue(Leaf {
+        signer: Signer::CaSent,
+        ..Leaf::for_host("mx.a.test")
+    });
     let (certificate, key) = (good.sha256(), good.public_key_sha256());
     let root = crate::support::ca::sha256(&ca.certificate());
     let zero = "00".repeat(32);
     assert_eq!(of(&good, &[&zero, &certificate]), "fingerprint");
     assert_eq!(of(&good, &[&zero, &key]), "fingerprint");
     assert_eq!(of(&good, &[&zero]), "fingerprint-mismatch");
-    assert_eq!(of(&good, &[&root]), "fingerprint-mismatch", "only the leaf counts");
+    assert_eq!(
+        of(&good, &[&root]),
+        "fingerprint-mismatch",
+        "only the leaf counts"
+    );
     let other = ca.server("mx.a.test");
     assert_eq!(of(&other, &[&certificate, &key]), "fingerprint-mismatch");
 }
@@ -302,7 +358,11 @@ fn a_fingerprint_stands_for_name_expiry_and_trust() {
 /// Every demand that wants TLS.
 fn demands(ca: &Ca, identity: &Identity) -> [Demand; 3] {
     let fingerprint = prints(&[&identity.sha256()]);
-    [Demand::Encryption, pkix(ca, &[name("mx.a.test")]), fingerprint]
+    [
+        Demand::Encryption,
+        pkix(ca, &[name("mx.a.test")]),
+        fingerprint,
+    ]
 }
 
 #[test]
@@ -315,7 +375,9 @@ fn an_older_version_than_asked_for_fails_whatever_the_certificate() {
             min_version,
             ..Case::new(identity.chain.clone(), demand.clone())
         };
-        let too_old = at(TlsVersion::Tls12, TlsVersion::Tls13).judge().unwrap_err();
+        let too_old = at(TlsVersion::Tls12, TlsVersion::Tls13)
+            .judge()
+            .unwrap_err();
         assert_eq!(
             (reply(&too_old).as_str(), too_old.reason()),
             (
@@ -354,14 +416,32 @@ fn observing_delivers_and_tells_what_would_have_blocked() {
     let ca = Ca::new("Test CA");
     for (fault, leaf, reason, _) in faults() {
         let enforce = Case::new(ca.issue(leaf).chain, pkix(&ca, &[name("mx.a.test")]));
-        let observe = Case { mode: Mode::Observe, ..enforce };
+        let observe = Case {
+            mode: Mode::Observe,
+            ..enforce
+        };
         let proof = observe.judge().expect(fault);
         assert_eq!(proof.authentication(), Authentication::None, "{fault}");
-        assert_eq!(proof.would_block().map(Failure::reason), Some(reason), "{fault}");
+        assert_eq!(
+            proof.would_block().map(Failure::reason),
+            Some(reason),
+            "{fault}"
+        );
     }
-    let good = Case::new(ca.server("mx.a.test").chain, pkix(&ca, &[name("mx.a.test")]));
-    let proof = Case { mode: Mode::Observe, ..good }.judge().unwrap();
-    assert_eq!((proof.authentication(), proof.would_block()), (Authentication::Pkix, None));
+    let good = Case::new(
+        ca.server("mx.a.test").chain,
+        pkix(&ca, &[name("mx.a.test")]),
+    );
+    let proof = Case {
+        mode: Mode::Observe,
+        ..good
+    }
+    .judge()
+    .unwrap();
+    assert_eq!(
+        (proof.authentication(), proof.would_block()),
+        (Authentication::Pkix, None)
+    );
 }
 
 #[test]
@@ -370,7 +450,12 @@ fn what_nothing_can_satisfy_is_never_satisfied() {
     let identity = Ca::new("Test CA").server("mx.a.test");
     let case = Case::new(identity.chain, Demand::Unsatisfiable(failure.clone()));
     assert_eq!(case.judge().unwrap_err(), failure);
-    let observed = Case { mode: Mode::Observe, ..case }.judge().unwrap();
+    let observed = Case {
+        mode: Mode::Observe,
+        ..case
+    }
+    .judge()
+    .unwrap();
     assert_eq!(observed.would_block(), Some(&failure));
 }
 
@@ -378,8 +463,14 @@ fn what_nothing_can_satisfy_is_never_satisfied() {
 #[test]
 fn no_flipped_bit_of_the_leaf_stays_authenticated() {
     let ca = Ca::new("Test CA");
-    let identity = ca.issue(Leaf { signer: Signer::Intermediate, ..Leaf::for_host("mx.a.test") });
-    let demands = [pkix(&ca, &[name("mx.a.test")]), prints(&[&identity.sha256()])];
+    let identity = ca.issue(Leaf {
+        signer: Signer::Intermediate,
+        ..Leaf::for_host("mx.a.test")
+    });
+    let demands = [
+        pkix(&ca, &[name("mx.a.test")]),
+        prints(&[&identity.sha256()]),
+    ];
     for demand in demands {
         let mut case = Case::new(identity.chain.clone(), demand);
         assert!(case.judge().is_ok(), "unharmed");

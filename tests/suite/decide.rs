@@ -90,7 +90,11 @@ impl<'t> Row<'t> {
         let folder = home.path().join("policies");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("ca.pem"), Ca::new("Corporate").pem()).unwrap();
-        let rules: Vec<String> = self.rules.iter().map(|keys| format!("{{ {keys} }},")).collect();
+        let rules: Vec<String> = self
+            .rules
+            .iter()
+            .map(|keys| format!("{{ {keys} }},"))
+            .collect();
         let file = format!("rule = [\n{}\n]\n", rules.join("\n"));
         std::fs::write(folder.join("rules.toml"), file).unwrap();
         let settings = "[dns]\nservers = ['127.0.0.1:53']\n";
@@ -147,7 +151,9 @@ impl TableDns {
     }
 
     fn learn_mx(&mut self, preference: u16, words: &[&str]) {
-        let known = self.mx.get_or_insert_with(|| Ok(Answer::Records(Vec::new())));
+        let known = self
+            .mx
+            .get_or_insert_with(|| Ok(Answer::Records(Vec::new())));
         let Ok(Answer::Records(records)) = known else {
             panic!("MX records beside {known:?}")
         };
@@ -159,7 +165,9 @@ impl TableDns {
         let answer = match words {
             ["no-address"] => Ok(Answer::NoData),
             ["address-failed", error] => Err(lookup_error(error)),
-            addresses => Ok(Answer::Records(addresses.iter().map(|a| a.parse().unwrap()).collect())),
+            addresses => Ok(Answer::Records(
+                addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            )),
         };
         let host = host.parse::<Host>().unwrap();
         self.addresses.insert(host.to_string(), answer);
@@ -167,7 +175,10 @@ impl TableDns {
 }
 
 fn mx(preference: u16, exchange: Exchange) -> Mx {
-    Mx { preference, exchange }
+    Mx {
+        preference,
+        exchange,
+    }
 }
 
 fn lookup_error(word: &str) -> LookupError {
@@ -193,9 +204,9 @@ impl Resolver for TableDns {
         let of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
         let answer = match self.addresses.get(host.as_str()) {
             None => panic!("the row knows nothing of {host}"),
-            Some(Ok(Answer::Records(all))) => {
-                Ok(Answer::Records(all.iter().copied().filter(of_family).collect()))
-            }
+            Some(Ok(Answer::Records(all))) => Ok(Answer::Records(
+                all.iter().copied().filter(of_family).collect(),
+            )),
             Some(other) => other.clone(),
         };
         Box::pin(ready(answer))
@@ -203,16 +214,26 @@ impl Resolver for TableDns {
 }
 
 fn render(decision: &Decision) -> String {
-    let rule = decision.rule.as_ref().map_or("without a rule".to_owned(), |rule| {
-        // The file begins with `rule = [`.
-        format!("rule {}", rule.origin.line - 1)
-    });
+    let rule = decision
+        .rule
+        .as_ref()
+        .map_or("without a rule".to_owned(), |rule| {
+            // The file begins with `rule = [`.
+            format!("rule {}", rule.origin.line - 1)
+        });
     match &decision.verdict {
         Verdict::Stop { failure, policy } => {
-            format!("=> {} (policy {}, {rule})\n", reply(failure), policy.label())
+            format!(
+                "=> {} (policy {}, {rule})\n",
+                reply(failure),
+                policy.label()
+            )
         }
         Verdict::Deliver(plan) => {
-            assert_eq!(plan.rule, decision.rule.as_ref().map(|rule| rule.origin.clone()));
+            assert_eq!(
+                plan.rule,
+                decision.rule.as_ref().map(|rule| rule.origin.clone())
+            );
             let mode = match plan.mode {
                 Mode::Enforce => "",
                 Mode::Observe => ", observe",
@@ -230,13 +251,21 @@ fn render(decision: &Decision) -> String {
 }
 
 fn render_candidate(candidate: &Candidate, mode: Mode) -> String {
-    let Candidate { host, preference, way } = candidate;
+    let Candidate {
+        host,
+        preference,
+        way,
+    } = candidate;
     let way = match way {
         Err(failure) => format!("not tried: {}", reply(failure)),
         Ok(way) => {
             assert_eq!(way.requirement.mode, mode);
             let addresses: Vec<_> = way.addresses.iter().map(IpAddr::to_string).collect();
-            format!("{} - {}", addresses.join(" "), render_requirement(&way.requirement))
+            format!(
+                "{} - {}",
+                addresses.join(" "),
+                render_requirement(&way.requirement)
+            )
         }
     };
     format!("   {preference} {host} {way}\n")
@@ -249,16 +278,26 @@ fn render_requirement(requirement: &Requirement) -> String {
         Demand::Encryption => "TLS".to_owned(),
         Demand::Pkix { references, roots } => {
             let names: Vec<_> = references.iter().map(ToString::to_string).collect();
-            let names = if names.is_empty() { "nobody".to_owned() } else { names.join(" or ") };
+            let names = if names.is_empty() {
+                "nobody".to_owned()
+            } else {
+                names.join(" or ")
+            };
             format!("TLS, certificate for {names} by {}", source(roots))
         }
         Demand::Fingerprint(prints) => {
-            let prints: Vec<_> = prints.iter().map(|print| print.to_string()[..15].to_owned()).collect();
+            let prints: Vec<_> = prints
+                .iter()
+                .map(|print| print.to_string()[..15].to_owned())
+                .collect();
             format!("TLS, fingerprint {}", prints.join(" or "))
         }
         Demand::Unsatisfiable(failure) => format!("TLS if it works, would be {}", reply(failure)),
     };
-    let sni = requirement.server_name.as_ref().map_or("no SNI".to_owned(), |name| format!("SNI {name}"));
+    let sni = requirement
+        .server_name
+        .as_ref()
+        .map_or("no SNI".to_owned(), |name| format!("SNI {name}"));
     format!("{demand}, {} or newer, {sni}", requirement.min_version)
 }
 

@@ -19,23 +19,52 @@ fn kinds(ca: &Ca) -> [(&'static str, Script); 11] {
     let offering = |leaf| StartTls::with(ca.issue(leaf));
     let speaking = |versions| {
         let identity = ca.issue(leaf());
-        StartTls::Offered(Tls { versions, ..Tls::with(identity) })
+        StartTls::Offered(Tls {
+            versions,
+            ..Tls::with(identity)
+        })
     };
     let no_tls = Act::Send(b"\x15\x03\x03\x00\x02\x02\x28".to_vec());
     [
         ("no TLS", StartTls::Absent),
         ("good", offering(leaf())),
-        ("self-signed", offering(Leaf { signer: Signer::Itself, ..leaf() })),
-        ("expired", offering(Leaf { period: Period::Expired, ..leaf() })),
+        (
+            "self-signed",
+            offering(Leaf {
+                signer: Signer::Itself,
+                ..leaf()
+            }),
+        ),
+        (
+            "expired",
+            offering(Leaf {
+                period: Period::Expired,
+                ..leaf()
+            }),
+        ),
         ("other name", offering(Leaf::for_host("mx.b.test"))),
         ("handshake breaks", StartTls::Breaks(no_tls)),
-        ("refused 454", StartTls::Answers(reply(454, "4.7.0 not today"))),
-        ("refused 502", StartTls::Answers(reply(502, "5.5.1 not known"))),
+        (
+            "refused 454",
+            StartTls::Answers(reply(454, "4.7.0 not today")),
+        ),
+        (
+            "refused 502",
+            StartTls::Answers(reply(502, "5.5.1 not known")),
+        ),
         ("stripped", StartTls::Stripped(Tls::with(ca.issue(leaf())))),
         ("TLS 1.2 only", speaking(Versions::Only12)),
         ("TLS 1.3 only", speaking(Versions::Only13)),
     ]
-    .map(|(kind, starttls)| (kind, Script { starttls, ..Script::default() }))
+    .map(|(kind, starttls)| {
+        (
+            kind,
+            Script {
+                starttls,
+                ..Script::default()
+            },
+        )
+    })
 }
 
 /// Each level, as the keys of its rule; `PRINT` stands for the fingerprint of the good certificate.
@@ -75,7 +104,11 @@ async fn every_level_meets_every_kind_of_mx_as_the_table_says() {
         let rule = level.replace("PRINT", &good);
         let (ca, kinds) = (&ca, &kinds);
         async move {
-            let title = if level.is_empty() { "without a rule" } else { level };
+            let title = if level.is_empty() {
+                "without a rule"
+            } else {
+                level
+            };
             format!("\n== {title}\n{}", of_level(ca, at + 1, &rule, kinds).await)
         }
     });
@@ -106,8 +139,14 @@ async fn of_level(ca: &Ca, number: usize, rule: &str, kinds: &[(&str, Script)]) 
 async fn trusting(ca: &Ca, dns: &Dns, mx_port: u16, rules: &str) -> House {
     let roots = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(roots.path(), ca.pem()).unwrap();
-    let config = format!("tls = {{ roots = 'none', ca_files = ['{}'] }}", roots.path().display());
-    let setup = Setup { config: &config, rules };
+    let config = format!(
+        "tls = {{ roots = 'none', ca_files = ['{}'] }}",
+        roots.path().display()
+    );
+    let setup = Setup {
+        config: &config,
+        rules,
+    };
     House::start(dns, mx_port, setup).await
 }
 
@@ -116,7 +155,9 @@ async fn of_kind(house: &House, mx: &Mx) -> String {
     let before = counters(house).await;
     let seen = mx.record();
     let mut mta = house.smtp_client().await;
-    let sent = mta.deliver("s@b.test", &["r@a.test"], b"Subject: wax\r\n\r\nhello\r\n").await;
+    let sent = mta
+        .deliver("s@b.test", &["r@a.test"], b"Subject: wax\r\n\r\nhello\r\n")
+        .await;
     mta.quit().await;
     let fate = sent.end.last().unwrap_or(&sent.rcpt[0]).to_string();
     let connections = mx.connections() - seen.connections;
@@ -135,23 +176,35 @@ async fn of_kind(house: &House, mx: &Mx) -> String {
 
 /// Without a proof there is no envelope: MAIL FROM goes with a delivery and only with one.
 fn assert_nothing_reached_an_unauthorized_mx(mx: &Mx, before: usize, code: u16) {
-    let mails = mx.lines().split_off(before).into_iter().filter(|line| line.starts_with("MAIL"));
+    let mails = mx
+        .lines()
+        .split_off(before)
+        .into_iter()
+        .filter(|line| line.starts_with("MAIL"));
     assert_eq!(mails.count(), usize::from(code == 250), "{:#?}", mx.lines());
 }
 
 /// `waxseal_x_total{a="b",c="d"}` as `x(b d)`.
 fn compact(series: &str) -> String {
     let (name, labels) = series.split_once('{').unwrap();
-    let name = name.strip_prefix("waxseal_").and_then(|name| name.strip_suffix("_total"));
+    let name = name
+        .strip_prefix("waxseal_")
+        .and_then(|name| name.strip_suffix("_total"));
     let values: Vec<_> = labels.split('"').skip(1).step_by(2).collect();
     format!("{}({})", name.unwrap(), values.join(" "))
 }
 
 /// The counters that tell what left and what was blocked.
 async fn counters(house: &House) -> BTreeMap<String, u64> {
-    let families = ["waxseal_deliveries_total", "waxseal_blocked_total", "waxseal_would_block_total"];
+    let families = [
+        "waxseal_deliveries_total",
+        "waxseal_blocked_total",
+        "waxseal_would_block_total",
+    ];
     let metrics = house.metrics().await;
-    let told = metrics.lines().filter(|line| families.iter().any(|name| line.starts_with(name)));
+    let told = metrics
+        .lines()
+        .filter(|line| families.iter().any(|name| line.starts_with(name)));
     told.map(|line| {
         let (series, value) = line.rsplit_once(' ').unwrap();
         (series.to_owned(), value.parse().unwrap())

@@ -68,5 +68,8 @@ fn common_lengths(old: &[&str], new: &[&str]) -> Vec<Vec<usize>> {
 
 #[test]
 fn a_difference_shows_what_was_and_what_is() {
-    assert_eq!(difference("a\nb\nc\nd", "a\nx\nc\nd\ne"), "  a\n- b\n+ x\n  d\n+ e");
+    assert_eq!(
+        difference("a\nb\nc\nd", "a\nx\nc\nd\ne"),
+        "  a\n- b\n+ x\n  d\n+ e"
+    );
 }

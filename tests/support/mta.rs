@@ -120,6 +120,7 @@ impl Mta {
         )
         .await;
         let tcp = tcp.unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
+        let _ = tcp.set_nodelay(true);
         Self {
             io: BufReader::new(Stream::Plain(tcp)),
             dialect,

@@ -27,12 +27,30 @@ fn saying(phase: &str, act: &Act) -> Script {
     let answer = Answer::from(act.clone());
     let script = Script::default();
     match phase {
-        "greeting" => Script { greeting: Some(answer), ..script },
-        "ehlo" => Script { ehlo: Some(answer), ..script },
-        "mail" => Script { mail: answer, ..script },
-        "rcpt" => Script { rcpt: answer, ..script },
-        "data" => Script { data: answer, ..script },
-        "end" => Script { end_of_data: answer, ..script },
+        "greeting" => Script {
+            greeting: Some(answer),
+            ..script
+        },
+        "ehlo" => Script {
+            ehlo: Some(answer),
+            ..script
+        },
+        "mail" => Script {
+            mail: answer,
+            ..script
+        },
+        "rcpt" => Script {
+            rcpt: answer,
+            ..script
+        },
+        "data" => Script {
+            data: answer,
+            ..script
+        },
+        "end" => Script {
+            end_of_data: answer,
+            ..script
+        },
         _ => panic!("no phase {phase}"),
     }
 }
@@ -40,7 +58,9 @@ fn saying(phase: &str, act: &Act) -> Script {
 /// What is no reply, and in which words that is told.
 fn no_replies() -> Vec<(Act, &'static str)> {
     let send = |octets: &[u8]| Act::Send(octets.to_vec());
-    let mebibyte = [b"250-".repeat(1), b"x".repeat(1020), b"\r\n".to_vec()].concat().repeat(1024);
+    let mebibyte = [b"250-".repeat(1), b"x".repeat(1020), b"\r\n".to_vec()]
+        .concat()
+        .repeat(1024);
     vec![
         (send(b"hello\r\n"), "a line that is no reply"),
         (send(b"\r\n"), "a line that is no reply"),
@@ -84,7 +104,11 @@ async fn what_is_no_reply_fails_the_attempt_wherever_it_is_said() {
         }
         let arrived = scene.mx.messages().len();
         scene.mx.play(Script::default());
-        assert_eq!(deliver(&scene.house).await.end_codes(), [250], "after {phase}");
+        assert_eq!(
+            deliver(&scene.house).await.end_codes(),
+            [250],
+            "after {phase}"
+        );
         assert_eq!(scene.mx.messages().len(), arrived + 1);
     }
 }
@@ -116,7 +140,10 @@ async fn a_hostile_list_of_capabilities_changes_nothing() {
         "REQUIRETLS",
         "CHUNKING\tCHUNKING",
     ];
-    let script = Script { capabilities: capabilities(&list), ..Script::default() };
+    let script = Script {
+        capabilities: capabilities(&list),
+        ..Script::default()
+    };
     let scene = Scene::start(78, script, "").await;
     assert_eq!(deliver(&scene.house).await.end_codes(), [250]);
     assert_eq!(scene.mx.heard("STARTTLS"), 0);
@@ -162,16 +189,31 @@ async fn a_huge_set_of_mx_is_cut_behind_its_best_ones() {
         format!("a.test MX {preference} mx{at}.a.test\nmx{at}.a.test A 127.2.{high}.{low}\n")
     });
     let zone: String = records.collect();
-    let best = zone.replace("mx299.a.test A 127.2.92.100\n", "mx299.a.test A 127.2.90.1\n");
+    let best = zone.replace(
+        "mx299.a.test A 127.2.92.100\n",
+        "mx299.a.test A 127.2.90.1\n",
+    );
     assert_ne!(best, zone);
     let dns = Dns::start(&best).await;
     let house = House::plain(&dns, mx.port()).await;
     assert_eq!(deliver(&house).await.end_codes(), [250]);
-    let asked = dns.queries().iter().filter(|(_, kind)| *kind == RecordType::A).count();
+    let asked = dns
+        .queries()
+        .iter()
+        .filter(|(_, kind)| *kind == RecordType::A)
+        .count();
     assert_eq!(asked, 50, "hosts whose addresses are asked for");
 
-    mx.play(Script { greeting: Some(reply(554, "no").into()), ..Script::default() });
+    mx.play(Script {
+        greeting: Some(reply(554, "no").into()),
+        ..Script::default()
+    });
     assert_eq!(deliver(&house).await.rcpt[0].code, 451);
-    let unreachable = house.metric(r#"waxseal_attempts_total{result="unreachable"}"#).await;
-    assert!((unreachable - 9.0).abs() < f64::EPSILON, "{unreachable} beside the best one");
+    let unreachable = house
+        .metric(r#"waxseal_attempts_total{result="unreachable"}"#)
+        .await;
+    assert!(
+        (unreachable - 9.0).abs() < f64::EPSILON,
+        "{unreachable} beside the best one"
+    );
 }

@@ -8,14 +8,24 @@ use super::Scene;
 const NORMALISE: &str = "message = { bare_newline = 'normalise' }";
 
 /// What comes behind the false end: for a lenient MX a second message.
-const SECOND: &str = "MAIL FROM:<evil@b.test>\r\nRCPT TO:<victim@a.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx";
+const SECOND: &str =
+    "MAIL FROM:<evil@b.test>\r\nRCPT TO:<victim@a.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx";
 
 /// Ends of data that are none: a dot between any two newlines, of which at least one is not CRLF.
 fn false_ends() -> Vec<String> {
     let newlines = ["\r\n", "\n", "\r"];
-    let pairs = newlines.iter().flat_map(|one| newlines.map(|two| format!("{one}.{two}")));
+    let pairs = newlines
+        .iter()
+        .flat_map(|one| newlines.map(|two| format!("{one}.{two}")));
     let mut ends: Vec<_> = pairs.filter(|end| end != "\r\n.\r\n").collect();
-    let longer = ["\r\r\n.\r\r\n", "\r\n.\r\r\n", "\n\n.\n\n", "\r\n\n.\r\n", "\r\n.\n\r\n", "\n\r.\r\n"];
+    let longer = [
+        "\r\r\n.\r\r\n",
+        "\r\n.\r\r\n",
+        "\n\n.\n\n",
+        "\r\n\n.\r\n",
+        "\r\n.\n\r\n",
+        "\n\r.\r\n",
+    ];
     ends.extend(longer.map(str::to_owned));
     ends
 }
@@ -27,7 +37,10 @@ fn message(end: &str) -> String {
 
 /// The victim: it takes any newlines around a dot for the end of the data.
 fn lenient() -> Script {
-    Script { ends: EndOfData::Lenient, ..Script::default() }
+    Script {
+        ends: EndOfData::Lenient,
+        ..Script::default()
+    }
 }
 
 #[tokio::test]
@@ -38,7 +51,12 @@ async fn the_victim_falls_for_every_false_end_when_nobody_guards_it() {
         let lines = ["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>", "DATA"];
         mta.pipeline(&lines).await;
         mta.send(format!("{}.\r\n", message(end)).as_bytes()).await;
-        scene.mx.until("two messages", |record| record.messages.len() == 2 * (at + 1)).await;
+        scene
+            .mx
+            .until("two messages", |record| {
+                record.messages.len() == 2 * (at + 1)
+            })
+            .await;
     }
 }
 
@@ -47,9 +65,15 @@ async fn data_with_a_false_end_is_refused_and_nothing_of_it_arrives() {
     let scene = Scene::start(61, lenient(), "").await;
     for end in false_ends() {
         let mut mta = scene.house.smtp_client().await;
-        let sent = mta.deliver("s@b.test", &["r@a.test"], message(&end).as_bytes()).await;
+        let sent = mta
+            .deliver("s@b.test", &["r@a.test"], message(&end).as_bytes())
+            .await;
         let said = sent.end[0].to_string();
-        assert!(said.starts_with("550 5.6.11 "), "{}: {said}", end.escape_debug());
+        assert!(
+            said.starts_with("550 5.6.11 "),
+            "{}: {said}",
+            end.escape_debug()
+        );
         mta.quit().await;
         scene.mx.idle().await;
         assert_eq!(scene.mx.messages().len(), 0, "{}", end.escape_debug());
@@ -65,7 +89,8 @@ async fn a_false_end_is_made_harmless_where_newlines_are_normalised() {
     for (at, end) in false_ends().iter().enumerate() {
         let mut mta = scene.house.smtp_client().await;
         let raw = format!("{}.\r\n", message(end));
-        mta.pipeline(&["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>", "DATA"]).await;
+        mta.pipeline(&["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>", "DATA"])
+            .await;
         mta.send(raw.as_bytes()).await;
         assert_eq!(mta.read_reply().await.code, 250, "{}", end.escape_debug());
         mta.quit().await;
@@ -74,7 +99,11 @@ async fn a_false_end_is_made_harmless_where_newlines_are_normalised() {
         assert_eq!(messages.len(), at + 1, "{}", end.escape_debug());
         let last = messages.last().unwrap();
         assert_eq!(last.recipients, ["r@a.test"]);
-        assert!(last.text().ends_with("\r\nSubject: smuggled\r\n\r\nx\r\n"), "{}", last.text());
+        assert!(
+            last.text().ends_with("\r\nSubject: smuggled\r\n\r\nx\r\n"),
+            "{}",
+            last.text()
+        );
         let bare = last.text().replace("\r\n", "");
         assert!(!bare.contains(['\r', '\n']), "{}", bare.escape_debug());
     }
@@ -82,7 +111,10 @@ async fn a_false_end_is_made_harmless_where_newlines_are_normalised() {
 
 #[tokio::test]
 async fn bdat_with_a_false_end_is_refused_in_either_mode() {
-    let plain = Script { capabilities: capabilities(&["PIPELINING"]), ..lenient() };
+    let plain = Script {
+        capabilities: capabilities(&["PIPELINING"]),
+        ..lenient()
+    };
     for (net, script, config) in [
         (63, lenient(), ""),
         (64, lenient(), NORMALISE),
@@ -102,14 +134,18 @@ async fn bdat_is_refused(scene: &Scene, end: &str) {
     let start = message.find(end).unwrap();
     for cut in start..=start + end.len() {
         let mut mta = scene.house.smtp_client().await;
-        mta.pipeline(&["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>"]).await;
+        mta.pipeline(&["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>"])
+            .await;
         let (first, second) = message.as_bytes().split_at(cut);
         let mut reply = mta.bdat(first, Chunk::More).await;
         if reply.is_positive() {
             reply = mta.bdat(second, Chunk::Last).await;
         }
         let what = format!("{} cut at {}", end.escape_debug(), cut - start);
-        assert!(reply.to_string().starts_with("550 5.6.11 "), "{what}: {reply}");
+        assert!(
+            reply.to_string().starts_with("550 5.6.11 "),
+            "{what}: {reply}"
+        );
         mta.quit().await;
         scene.mx.idle().await;
         assert_eq!(scene.mx.messages().len(), 0, "{what}");
@@ -119,12 +155,16 @@ async fn bdat_is_refused(scene: &Scene, end: &str) {
 
 #[tokio::test]
 async fn a_true_end_within_bdat_is_content_and_stays_so_for_an_mx_without_chunking() {
-    let plain = Script { capabilities: capabilities(&["PIPELINING"]), ..lenient() };
+    let plain = Script {
+        capabilities: capabilities(&["PIPELINING"]),
+        ..lenient()
+    };
     for (net, script) in [(67, Script::default()), (68, plain)] {
         let scene = Scene::start(net, script, "").await;
         let content = message("\r\n.\r\n");
         let mut mta = scene.house.smtp_client().await;
-        mta.pipeline(&["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>"]).await;
+        mta.pipeline(&["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>"])
+            .await;
         assert_eq!(mta.bdat(content.as_bytes(), Chunk::Last).await.code, 250);
         mta.quit().await;
         scene.mx.idle().await;

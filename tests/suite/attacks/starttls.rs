@@ -14,7 +14,10 @@ const BODY: &[u8] = b"Subject: wax\r\n\r\nhello\r\n";
 fn injecting(octets: &[u8]) -> Script {
     let injected = octets.to_vec();
     let tls = Tls::with(Ca::new("Test CA").server("mx.a.test"));
-    Script { starttls: StartTls::Offered(Tls { injected, ..tls }), ..Script::default() }
+    Script {
+        starttls: StartTls::Offered(Tls { injected, ..tls }),
+        ..Script::default()
+    }
 }
 
 const INJECTIONS: [&[u8]; 4] = [
@@ -40,14 +43,18 @@ async fn plaintext_behind_the_220_of_an_mx_ends_the_connection_without_fallback(
         scene.mx.idle().await;
         assert_eq!(scene.mx.connections(), 1);
         assert_eq!(scene.mx.lines(), ["EHLO waxseal.test", "STARTTLS"]);
-        let blocked = r#"waxseal_blocked_total{policy="opportunistic",reason="starttls-injection"}"#;
+        let blocked =
+            r#"waxseal_blocked_total{policy="opportunistic",reason="starttls-injection"}"#;
         assert!((scene.house.metric(blocked).await - 1.0).abs() < f64::EPSILON);
     }
 }
 
 #[tokio::test]
 async fn the_next_mx_is_used_where_somebody_injects_before_the_first() {
-    let scripts = [("127.2.51.1", injecting(INJECTIONS[0])), ("127.2.51.2", Script::default())];
+    let scripts = [
+        ("127.2.51.1", injecting(INJECTIONS[0])),
+        ("127.2.51.2", Script::default()),
+    ];
     let [first, second] = Mx::together(scripts).await;
     let dns = Dns::start(
         "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\nmx1.a.test A 127.2.51.1\nmx2.a.test A 127.2.51.2",
@@ -56,7 +63,11 @@ async fn the_next_mx_is_used_where_somebody_injects_before_the_first() {
     let house = House::plain(&dns, first.port()).await;
     let mut mta = house.smtp_client().await;
     let sent = mta.deliver("s@b.test", &["r@a.test"], BODY).await;
-    assert!(sent.end[0].text().ends_with("[mx2.a.test plaintext]"), "{}", sent.end[0]);
+    assert!(
+        sent.end[0].text().ends_with("[mx2.a.test plaintext]"),
+        "{}",
+        sent.end[0]
+    );
     mta.quit().await;
     first.idle().await;
     assert_eq!((first.connections(), first.heard("MAIL")), (1, 0));
@@ -75,7 +86,15 @@ async fn house_with_tls(ca: &Ca, dns: &Dns, port: u16) -> House {
         certificate.display(),
         key.display()
     );
-    House::start(dns, port, Setup { config: &config, ..Setup::default() }).await
+    House::start(
+        dns,
+        port,
+        Setup {
+            config: &config,
+            ..Setup::default()
+        },
+    )
+    .await
 }
 
 #[tokio::test]
@@ -85,7 +104,8 @@ async fn plaintext_behind_the_starttls_of_an_mta_ends_the_session() {
     let dns = Dns::start("a.test MX 10 mx.a.test\nmx.a.test A 127.2.52.1").await;
     let house = house_with_tls(&ca, &dns, mx.port()).await;
     let mut mta = Mta::smtp(house.relay()).await;
-    mta.send(b"STARTTLS\r\nMAIL FROM:<evil@b.test>\r\nRCPT TO:<r@a.test>\r\n").await;
+    mta.send(b"STARTTLS\r\nMAIL FROM:<evil@b.test>\r\nRCPT TO:<r@a.test>\r\n")
+        .await;
     let said = mta.read_to_end().await;
     assert_eq!(
         said.escape_ascii().to_string(),
@@ -94,7 +114,16 @@ async fn plaintext_behind_the_starttls_of_an_mta_ends_the_session() {
     let refused = r#"waxseal_refused_total{listener="relay",reason="starttls-injection"}"#;
     assert!((house.metric(refused).await - 1.0).abs() < f64::EPSILON);
     assert_eq!(mx.connections(), 0);
-    let mut honest = Mta::smtp(house.relay()).await.starttls(&ca.pem(), "waxseal.test").await;
+    let mut honest = Mta::smtp(house.relay())
+        .await
+        .starttls(&ca.pem(), "waxseal.test")
+        .await;
     honest.hello().await;
-    assert_eq!(honest.deliver("s@b.test", &["r@a.test"], BODY).await.end_codes(), [250]);
+    assert_eq!(
+        honest
+            .deliver("s@b.test", &["r@a.test"], BODY)
+            .await
+            .end_codes(),
+        [250]
+    );
 }

@@ -28,7 +28,12 @@ impl Pair {
         );
         let dns = Dns::start(&zone).await;
         let house = trusting(ca, &dns, first.port(), rules).await;
-        Self { first, second, house, _dns: dns }
+        Self {
+            first,
+            second,
+            house,
+            _dns: dns,
+        }
     }
 
     async fn deliver(&self) -> Delivery {
@@ -52,27 +57,44 @@ async fn single(net: u8, script: Script, setup: Setup<'_>) -> (House, Mx, Dns) {
 }
 
 fn rules(rules: &str) -> Setup<'_> {
-    Setup { rules, ..Setup::default() }
+    Setup {
+        rules,
+        ..Setup::default()
+    }
 }
 
 fn breaking() -> Script {
-    Script { starttls: StartTls::Breaks(Act::Close), ..Script::default() }
+    Script {
+        starttls: StartTls::Breaks(Act::Close),
+        ..Script::default()
+    }
 }
 
 fn self_signed(ca: &Ca, host: &str) -> Script {
-    Script::with_tls(ca.issue(Leaf { signer: Signer::Itself, ..Leaf::for_host(host) }))
+    Script::with_tls(ca.issue(Leaf {
+        signer: Signer::Itself,
+        ..Leaf::for_host(host)
+    }))
 }
 
 /// The verbs that the MX heard on one connection.
 fn verbs(mx: &Mx, connection: usize) -> Vec<String> {
     let commands = mx.record().commands;
-    let here = commands.iter().filter(|command| command.connection == connection);
-    here.map(|command| command.line.split(' ').next().unwrap().to_owned()).collect()
+    let here = commands
+        .iter()
+        .filter(|command| command.connection == connection);
+    here.map(|command| command.line.split(' ').next().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
 async fn may_falls_back_on_a_fresh_connection_after_a_failed_handshake() {
-    let (house, mx, _dns) = single(30, breaking(), rules("rule = [{ domains = ['a.test'], tls = 'may' }]")).await;
+    let (house, mx, _dns) = single(
+        30,
+        breaking(),
+        rules("rule = [{ domains = ['a.test'], tls = 'may' }]"),
+    )
+    .await;
     assert_eq!(deliver(&house, "s@b.test").await.end_codes(), [250]);
     mx.idle().await;
     assert_eq!(mx.connections(), 2);
@@ -83,10 +105,25 @@ async fn may_falls_back_on_a_fresh_connection_after_a_failed_handshake() {
 #[tokio::test]
 async fn there_is_no_fallback_where_the_operator_forbids_it() {
     let config = "tls = { plaintext_fallback = false }";
-    let (house, mx, _dns) = single(31, breaking(), Setup { config, ..Setup::default() }).await;
+    let (house, mx, _dns) = single(
+        31,
+        breaking(),
+        Setup {
+            config,
+            ..Setup::default()
+        },
+    )
+    .await;
     let sent = deliver(&house, "s@b.test").await;
-    assert_eq!((sent.rcpt[0].code, sent.rcpt[0].enhanced()), (451, Some("4.7.5")));
-    assert!(sent.rcpt[0].text().contains("mx.a.test[127.2.31.1]: TLS handshake failed"));
+    assert_eq!(
+        (sent.rcpt[0].code, sent.rcpt[0].enhanced()),
+        (451, Some("4.7.5"))
+    );
+    assert!(
+        sent.rcpt[0]
+            .text()
+            .contains("mx.a.test[127.2.31.1]: TLS handshake failed")
+    );
     mx.idle().await;
     assert_eq!((mx.connections(), mx.heard("MAIL")), (1, 0));
     let blocked = r#"waxseal_blocked_total{policy="opportunistic",reason="validation-failure"}"#;
@@ -96,13 +133,22 @@ async fn there_is_no_fallback_where_the_operator_forbids_it() {
 #[tokio::test]
 async fn a_failed_requirement_is_never_tried_again_in_plaintext() {
     let ca = Ca::new("Test CA");
-    for (net, script) in [(32, self_signed(&ca, "mx1.a.test")), (33, breaking()), (34, Script::default())] {
+    for (net, script) in [
+        (32, self_signed(&ca, "mx1.a.test")),
+        (33, breaking()),
+        (34, Script::default()),
+    ] {
         let pair = Pair::start(net, &ca, SECURE, script.clone(), script).await;
         let sent = pair.deliver().await;
         assert_eq!(sent.rcpt[0].code, 451, "{}", sent.rcpt[0]);
         for mx in [&pair.first, &pair.second] {
             mx.idle().await;
-            assert_eq!((mx.connections(), mx.heard("MAIL")), (1, 0), "{:#?}", mx.lines());
+            assert_eq!(
+                (mx.connections(), mx.heard("MAIL")),
+                (1, 0),
+                "{:#?}",
+                mx.lines()
+            );
         }
     }
 }
@@ -113,7 +159,11 @@ async fn the_next_mx_is_used_when_the_first_fails_its_requirement() {
     let good = Script::with_tls(ca.server("mx2.a.test"));
     let pair = Pair::start(35, &ca, SECURE, self_signed(&ca, "mx1.a.test"), good).await;
     let sent = pair.deliver().await;
-    assert!(sent.end[0].text().ends_with("[mx2.a.test TLSv1.3 pkix]"), "{}", sent.end[0]);
+    assert!(
+        sent.end[0].text().ends_with("[mx2.a.test TLSv1.3 pkix]"),
+        "{}",
+        sent.end[0]
+    );
     pair.first.idle().await;
     assert_eq!(pair.first.heard("MAIL"), 0);
     assert_eq!(verbs(&pair.first, 0), ["EHLO", "STARTTLS", "EHLO", "QUIT"]);
@@ -122,11 +172,16 @@ async fn the_next_mx_is_used_when_the_first_fails_its_requirement() {
 #[tokio::test]
 async fn the_reply_tells_what_the_policy_missed_not_that_another_host_is_down() {
     let ca = Ca::new("Test CA");
-    let down = Script { greeting: Some(Act::Close.into()), ..Script::default() };
+    let down = Script {
+        greeting: Some(Act::Close.into()),
+        ..Script::default()
+    };
     let pair = Pair::start(36, &ca, SECURE, self_signed(&ca, "mx1.a.test"), down).await;
     let sent = pair.deliver().await;
     assert!(
-        sent.rcpt[0].text().starts_with("4.7.5 mx1.a.test[127.2.36.1]: the certificate is not trusted"),
+        sent.rcpt[0]
+            .text()
+            .starts_with("4.7.5 mx1.a.test[127.2.36.1]: the certificate is not trusted"),
         "{}",
         sent.rcpt[0]
     );
@@ -139,14 +194,23 @@ async fn preference_is_not_changed_by_safety() {
     let good = Script::with_tls(ca.server("mx2.a.test"));
     let pair = Pair::start(37, &ca, "", Script::default(), good).await;
     let sent = pair.deliver().await;
-    assert!(sent.end[0].text().ends_with("[mx1.a.test plaintext]"), "{}", sent.end[0]);
+    assert!(
+        sent.end[0].text().ends_with("[mx1.a.test plaintext]"),
+        "{}",
+        sent.end[0]
+    );
     assert_eq!(pair.second.connections(), 0);
 }
 
 #[tokio::test]
 async fn none_never_says_starttls() {
     let script = Script::with_tls(Ca::new("Test CA").server("mx.a.test"));
-    let (house, mx, _dns) = single(38, script, rules("rule = [{ domains = ['a.test'], tls = 'none' }]")).await;
+    let (house, mx, _dns) = single(
+        38,
+        script,
+        rules("rule = [{ domains = ['a.test'], tls = 'none' }]"),
+    )
+    .await;
     assert_eq!(deliver(&house, "s@b.test").await.end_codes(), [250]);
     assert_eq!(mx.heard("STARTTLS"), 0);
     assert!(!mx.message().tls);
@@ -154,7 +218,12 @@ async fn none_never_says_starttls() {
 
 #[tokio::test]
 async fn starttls_is_not_said_where_it_is_not_offered() {
-    let (house, mx, _dns) = single(39, Script::default(), rules("rule = [{ domains = ['a.test'], tls = 'encrypt' }]")).await;
+    let (house, mx, _dns) = single(
+        39,
+        Script::default(),
+        rules("rule = [{ domains = ['a.test'], tls = 'encrypt' }]"),
+    )
+    .await;
     assert_eq!(deliver(&house, "s@b.test").await.rcpt[0].code, 451);
     mx.idle().await;
     assert_eq!(verbs(&mx, 0), ["EHLO", "QUIT"]);
@@ -172,9 +241,17 @@ async fn a_rule_for_one_sender_is_for_nobody_else() {
         ("", 250),
     ] {
         let sent = deliver(&house, sender).await;
-        assert_eq!(sent.end.first().unwrap_or(&sent.rcpt[0]).code, code, "{sender}");
+        assert_eq!(
+            sent.end.first().unwrap_or(&sent.rcpt[0]).code,
+            code,
+            "{sender}"
+        );
     }
-    let froms: Vec<_> = mx.messages().into_iter().map(|message| message.from).collect();
+    let froms: Vec<_> = mx
+        .messages()
+        .into_iter()
+        .map(|message| message.from)
+        .collect();
     assert_eq!(froms, ["s@other.test", "s@sub.bank.test", ""]);
 }
 
@@ -191,7 +268,11 @@ async fn a_route_goes_to_its_own_host_and_port_and_the_mx_is_left_alone() {
     );
     let house = trusting(&ca, &dns, mx.port(), &rules).await;
     let sent = deliver(&house, "s@b.test").await;
-    assert!(sent.end[0].text().ends_with("[gateway.test TLSv1.3 pkix]"), "{}", sent.end[0]);
+    assert!(
+        sent.end[0].text().ends_with("[gateway.test TLSv1.3 pkix]"),
+        "{}",
+        sent.end[0]
+    );
     assert_ne!(gateway.port(), mx.port());
     assert_eq!(gateway.message().recipients, ["r@a.test"]);
     assert_eq!(mx.connections(), 0);
@@ -204,10 +285,20 @@ async fn a_rule_for_mx_hosts_holds_for_every_domain_that_they_serve() {
         a.test MX 10 in.eu.hosting.test\n b.test MX 10 mx.b.test\n\
         in.eu.hosting.test A 127.2.42.1\n mx.b.test A 127.2.42.1";
     let dns = Dns::start(zone).await;
-    let house = House::with_rules(&dns, mx.port(), "rule = [{ mx = ['*.hosting.test'], tls = 'encrypt' }]").await;
+    let house = House::with_rules(
+        &dns,
+        mx.port(),
+        "rule = [{ mx = ['*.hosting.test'], tls = 'encrypt' }]",
+    )
+    .await;
     let mut mta = house.lmtp_client().await;
-    let sent = mta.deliver("s@c.test", &["r@a.test", "r@b.test"], BODY).await;
-    assert_eq!((sent.rcpt[0].code, sent.rcpt[0].enhanced()), (451, Some("4.7.4")));
+    let sent = mta
+        .deliver("s@c.test", &["r@a.test", "r@b.test"], BODY)
+        .await;
+    assert_eq!(
+        (sent.rcpt[0].code, sent.rcpt[0].enhanced()),
+        (451, Some("4.7.4"))
+    );
     assert_eq!(sent.end_codes(), [250]);
     assert_eq!(mx.message().recipients, ["r@b.test"]);
     mta.quit().await;
@@ -225,27 +316,53 @@ fn two_faced(before: &[&str], under_tls: &[&str]) -> Script {
 /// One message with SIZE and DSN parameters, as one BDAT chunk; what the MX heard of it.
 async fn heard_of(house: &House, mx: &Mx) -> Vec<String> {
     let mut mta = house.smtp_client().await;
-    assert_eq!(mta.command("MAIL FROM:<s@b.test> SIZE=10 RET=HDRS").await.code, 250);
-    assert_eq!(mta.command("RCPT TO:<r@a.test> NOTIFY=NEVER").await.code, 250);
+    assert_eq!(
+        mta.command("MAIL FROM:<s@b.test> SIZE=10 RET=HDRS")
+            .await
+            .code,
+        250
+    );
+    assert_eq!(
+        mta.command("RCPT TO:<r@a.test> NOTIFY=NEVER").await.code,
+        250
+    );
     assert_eq!(mta.bdat(b"wax\r\n", Chunk::Last).await.code, 250);
     mta.quit().await;
     let heard = mx.record().commands;
     let under_tls = heard.iter().filter(|command| command.tls);
-    under_tls.map(|command| command.line.clone()).skip(1).take(3).collect()
+    under_tls
+        .map(|command| command.line.clone())
+        .skip(1)
+        .take(3)
+        .collect()
 }
 
 #[tokio::test]
 async fn what_is_offered_only_under_tls_is_used() {
-    let (house, mx, _dns) = single(43, two_faced(&[], &["SIZE", "DSN", "CHUNKING"]), Setup::default()).await;
+    let (house, mx, _dns) = single(
+        43,
+        two_faced(&[], &["SIZE", "DSN", "CHUNKING"]),
+        Setup::default(),
+    )
+    .await;
     assert_eq!(
         heard_of(&house, &mx).await,
-        ["MAIL FROM:<s@b.test> SIZE=10 RET=HDRS", "RCPT TO:<r@a.test> NOTIFY=NEVER", "BDAT 5 LAST"]
+        [
+            "MAIL FROM:<s@b.test> SIZE=10 RET=HDRS",
+            "RCPT TO:<r@a.test> NOTIFY=NEVER",
+            "BDAT 5 LAST"
+        ]
     );
 }
 
 #[tokio::test]
 async fn what_was_offered_only_in_the_clear_is_forgotten() {
-    let (house, mx, _dns) = single(44, two_faced(&["SIZE", "DSN", "CHUNKING"], &[]), Setup::default()).await;
+    let (house, mx, _dns) = single(
+        44,
+        two_faced(&["SIZE", "DSN", "CHUNKING"], &[]),
+        Setup::default(),
+    )
+    .await;
     assert_eq!(
         heard_of(&house, &mx).await,
         ["MAIL FROM:<s@b.test>", "RCPT TO:<r@a.test>", "DATA"]
