@@ -95,9 +95,12 @@ impl Grade {
 pub struct Report {
     request: Request,
     decision: Decision,
-    inspected: Vec<(Peer, u16, Inspection)>,
+    inspected: Vec<Inspected>,
     grade: Grade,
 }
+
+/// What one address at one port showed.
+type Inspected = (Peer, u16, Inspection);
 
 /// Asks the gate.
 pub async fn run(gate: &Gate, request: Request) -> Report {
@@ -143,38 +146,57 @@ fn peers(plan: &Plan) -> Vec<(Peer, &Requirement)> {
     peers
 }
 
-/// The first host that may be tried speaks for the plan; without one the last failure.
+/// The first host that may be tried speaks for the plan; without one the most telling failure.
 fn grade_of_plan(plan: &Plan) -> Grade {
-    let ways = plan
+    let mut ways = plan
         .candidates
         .iter()
-        .find_map(|candidate| candidate.way.as_ref().ok());
-    match (ways, plan.candidates.last().map(|candidate| &candidate.way)) {
+        .filter_map(|candidate| candidate.way.as_ref().ok());
+    match (ways.next(), most_telling(plan, &[])) {
         (Some(way), _) => Grade::of_requirement(&way.requirement),
-        (None, Some(Err(failure))) => Grade::of_failure(failure),
-        (None, _) => Grade::TemporaryFailure,
+        (None, Some(failure)) => Grade::of_failure(failure),
+        (None, None) => Grade::TemporaryFailure,
     }
 }
 
 /// Mail goes to the first host that proves what it must.
 fn grade_of_inspections(
     plan: &Plan,
-    inspected: &[(Peer, u16, Inspection)],
+    inspected: &[Inspected],
     fallback: AfterFailedHandshake,
 ) -> Grade {
-    let mut grade = grade_of_plan(plan);
     for ((_, _, seen), (_, requirement)) in inspected.iter().zip(peers(plan)) {
-        grade = match &seen.proof {
-            Ok(proof) if proof.authentication() == Authentication::None => Grade::Unauthenticated,
-            Ok(_) => Grade::Authenticated,
-            Err(failure) if falls_back(failure, requirement, fallback) => Grade::Unauthenticated,
-            Err(failure) => Grade::of_failure(failure),
-        };
-        if matches!(grade, Grade::Authenticated | Grade::Unauthenticated) {
-            break;
+        match &seen.proof {
+            Ok(proof) if proof.authentication() == Authentication::None => {
+                return Grade::Unauthenticated;
+            }
+            Ok(_) => return Grade::Authenticated,
+            Err(failure) if falls_back(failure, requirement, fallback) => {
+                return Grade::Unauthenticated;
+            }
+            Err(_) => {}
         }
     }
-    grade
+    most_telling(plan, inspected).map_or(Grade::TemporaryFailure, Grade::of_failure)
+}
+
+/// The failure that the MTA would be told where no host will do: a policy that was not met beats the
+/// network, and the later one beats the earlier one.
+fn most_telling<'f>(plan: &'f Plan, inspected: &'f [Inspected]) -> Option<&'f Failure> {
+    let untried = plan
+        .candidates
+        .iter()
+        .filter_map(|candidate| candidate.way.as_ref().err());
+    let failed = inspected
+        .iter()
+        .filter_map(|(_, _, seen)| seen.proof.as_ref().err());
+    untried.chain(failed).reduce(|worst, next| {
+        if worst.is_about_policy() && !next.is_about_policy() {
+            worst
+        } else {
+            next
+        }
+    })
 }
 
 fn falls_back(failure: &Failure, requirement: &Requirement, setting: AfterFailedHandshake) -> bool {
@@ -276,20 +298,15 @@ impl Report {
                 }
                 Grade::Blocked | Grade::TemporaryFailure => "no host may be tried".to_owned(),
             },
-            (Verdict::Deliver(_), Depth::Connect) => self.why_of_connections(),
+            (Verdict::Deliver(plan), Depth::Connect) => self.why_of_connections(plan),
         }
     }
 
-    fn why_of_connections(&self) -> String {
-        let mut failures = self
-            .inspected
-            .iter()
-            .filter_map(|(_, _, seen)| seen.proof.as_ref().err());
+    fn why_of_connections(&self, plan: &Plan) -> String {
         match self.grade {
             Grade::Authenticated => "mail would be delivered, authenticated".to_owned(),
             Grade::Unauthenticated => "mail would be delivered, unauthenticated".to_owned(),
-            Grade::Blocked | Grade::TemporaryFailure => failures
-                .next_back()
+            Grade::Blocked | Grade::TemporaryFailure => most_telling(plan, &self.inspected)
                 .map_or("no host may be tried".to_owned(), Failure::to_string),
         }
     }
@@ -457,7 +474,7 @@ fn hosts_json(decision: &Decision) -> Vec<Value> {
     hosts.iter().enumerate().map(host).collect()
 }
 
-fn inspection_json((peer, port, seen): &(Peer, u16, Inspection)) -> Value {
+fn inspection_json((peer, port, seen): &Inspected) -> Value {
     json!({
         "host": peer.host.to_string(),
         "address": peer.address.to_string(),

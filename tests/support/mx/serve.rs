@@ -83,6 +83,8 @@ struct Conversation {
 }
 
 pub(super) async fn serve(tcp: TcpStream, number: usize, stage: Arc<Stage>, ledger: Arc<Ledger>) {
+    // Two short writes in a row would otherwise wait for a delayed acknowledgement.
+    let _ = tcp.set_nodelay(true);
     let conversation = Conversation {
         io: BufReader::with_capacity(64 * 1024, Stream::Plain(tcp)),
         tls: false,
