@@ -7,6 +7,7 @@ mod chunking;
 mod decide;
 mod delivery;
 mod levels;
+mod lifecycle;
 mod limits;
 mod routing;
 mod support;
