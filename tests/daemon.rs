@@ -1,0 +1,309 @@
+//! The real program as a child process: what it prints, signals, exit codes, its log, and its memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on must say so and stop"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A waxseal of its own, in a folder of its own.
+struct Daemon {
+    child: Child,
+    banner: Vec<String>,
+    errors: thread::JoinHandle<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn start(config: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("waxseal.toml"), config).unwrap();
+        let mut child = spawn(folder.path(), arguments);
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut banner: Vec<String> = Vec::new();
+        for line in stdout.lines() {
+            banner.push(line.unwrap());
+            if banner.last().unwrap().contains("point Postfix") {
+                break;
+            }
+        }
+        Self {
+            child,
+            banner,
+            errors,
+            _folder: folder,
+        }
+    }
+
+    /// The address that the banner names behind `word`.
+    fn address(&self, word: &str) -> SocketAddr {
+        let line = self.banner.iter().find_map(|line| line.split_once(word));
+        let text = line
+            .unwrap_or_else(|| panic!("no {word:?} in {:?}", self.banner))
+            .1;
+        text.split('/').next().unwrap().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Ends it with `signal`; the exit code and the log.
+    fn end(mut self, signal: &str) -> (Option<i32>, String) {
+        self.signal(signal);
+        let status = self.child.wait().unwrap();
+        (status.code(), self.errors.join().unwrap())
+    }
+
+    /// The most memory that was ever resident, in KiB.
+    fn peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+fn spawn(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_waxseal"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("WAXSEAL_CONFIG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A configuration whose listeners take free ports, with mail for literals going to `mx_port`.
+fn config(mx_port: u16) -> String {
+    format!(
+        "[[listener]]\nkind = 'relay'\nlisten = '127.0.0.1:0'\n\
+         [[listener]]\nkind = 'lmtp'\nlisten = '127.0.0.1:0'\n\
+         [admin]\nlisten = '127.0.0.1:0'\n\
+         [dns]\nservers = ['127.0.0.1:9']\n\
+         [mx]\nport = {mx_port}\nallow_networks = ['127.0.0.0/8']\n\
+         [message]\nmax_size = 0\n"
+    )
+}
+
+/// An MX that takes one message after the other and repeats the recipient in its replies.
+fn sink() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    port
+}
+
+fn serve(mut stream: TcpStream) {
+    let mut input = BufReader::with_capacity(1 << 20, stream.try_clone().unwrap());
+    let mut say = |text: &str| stream.write_all(format!("{text}\r\n").as_bytes()).unwrap();
+    say("220 mx.test ESMTP");
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line).unwrap_or(0) > 0 {
+        match line.to_ascii_uppercase().as_slice() {
+            verb if verb.starts_with(b"DATA") => {
+                say("354 go on");
+                drain(&mut input);
+                say("250 2.0.0 Ok for <secret.local-part@[127.0.0.1]>");
+            }
+            verb if verb.starts_with(b"QUIT") => return say("221 bye"),
+            verb if verb.starts_with(b"RCPT") => say("250 2.1.5 <secret.local-part@[127.0.0.1]>"),
+            _ => say("250 Ok"),
+        }
+        line.clear();
+    }
+}
+
+/// Reads up to the lone dot without keeping anything.
+fn drain(input: &mut impl BufRead) {
+    let mut tail = Vec::new();
+    while !tail.ends_with(b"\r\n.\r\n") {
+        let chunk = input.fill_buf().unwrap();
+        let length = chunk.len();
+        tail.extend_from_slice(&chunk[length.saturating_sub(5)..]);
+        tail.drain(..tail.len().saturating_sub(5));
+        input.consume(length);
+    }
+}
+
+/// Sends one message of about `octets` octets; the reply to its end.
+fn deliver(relay: SocketAddr, octets: usize) -> String {
+    let mut stream = TcpStream::connect(relay).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut replies = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut expect = move || replies.next().expect("a reply").unwrap();
+    expect();
+    for line in [
+        "HELO mta.test",
+        "MAIL FROM:<another.secret@mta.test>",
+        "RCPT TO:<secret.local-part@[127.0.0.1]>",
+        "DATA",
+    ] {
+        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        let reply = expect();
+        assert!(
+            reply.starts_with('2') || reply.starts_with('3'),
+            "{line}: {reply}"
+        );
+    }
+    let block = format!("{}\r\n", "x".repeat(998)).repeat(1000);
+    for _ in 0..octets.div_ceil(block.len()) {
+        stream.write_all(block.as_bytes()).unwrap();
+    }
+    stream.write_all(b".\r\n").unwrap();
+    expect()
+}
+
+#[test]
+fn it_prints_where_it_listens_and_how_to_point_postfix_at_it() {
+    let daemon = Daemon::start(&config(25), &[]);
+    let [relay, lmtp, metrics] =
+        ["relay on ", "lmtp on ", "metrics on http://"].map(|word| daemon.address(word));
+    assert_eq!(
+        daemon.banner,
+        [
+            format!("waxseal: relay on {relay}"),
+            format!("waxseal: lmtp on {lmtp}"),
+            format!("waxseal: metrics on http://{metrics}/metrics"),
+            format!(
+                "waxseal: to point Postfix at it: postconf -e 'default_transport = lmtp:inet:{lmtp}'"
+            ),
+        ]
+    );
+    assert_eq!(daemon.end("TERM").0, Some(0));
+}
+
+#[test]
+fn without_configuration_the_defaults_listen() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_waxseal"))
+        .args(["config", "show"])
+        .current_dir(folder.path())
+        .env_remove("WAXSEAL_CONFIG")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    for address in ["127.0.0.1:10025", "127.0.0.1:10024", "127.0.0.1:9825"] {
+        assert!(shown.contains(address), "{address} in\n{shown}");
+    }
+}
+
+#[test]
+fn sigint_ends_it_with_0_and_sighup_does_not_end_it() {
+    let daemon = Daemon::start(&config(25), &[]);
+    daemon.signal("HUP");
+    // The session proves that it still serves.
+    let mut greeting = String::new();
+    let stream = TcpStream::connect(daemon.address("relay on ")).unwrap();
+    BufReader::new(stream).read_line(&mut greeting).unwrap();
+    assert!(greeting.starts_with("220 "), "{greeting}");
+    let (code, log) = daemon.end("INT");
+    assert_eq!(code, Some(0));
+    assert!(log.contains("reloaded"), "{log}");
+}
+
+#[test]
+fn a_taken_port_is_named_and_exits_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        format!("[[listener]]\nkind = 'relay'\nlisten = '{address}'\n[admin]\nenabled = false");
+    fs::write(folder.path().join("waxseal.toml"), config).unwrap();
+    let output = spawn(folder.path(), &[]).wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains(&format!("cannot listen on {address} (relay)")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_wrong_rule_keeps_it_from_starting_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("policies")).unwrap();
+    fs::write(folder.path().join("waxseal.toml"), config(25)).unwrap();
+    let rule = "[[rule]]\ndomains = ['a.test']\ntls = 'sealed'";
+    fs::write(folder.path().join("policies/a.toml"), rule).unwrap();
+    let output = spawn(folder.path(), &["run"]).wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("a.toml:3:"), "{error}");
+}
+
+#[test]
+fn a_delivery_is_one_line_of_log_that_names_no_mailbox() {
+    let daemon = Daemon::start(&config(sink()), &["--log-format", "json"]);
+    let reply = deliver(daemon.address("relay on "), 1);
+    assert!(
+        reply.starts_with("250 ") && reply.ends_with("[[127.0.0.1] plaintext]"),
+        "{reply}"
+    );
+    let (_, log) = daemon.end("TERM");
+    assert!(!log.contains("secret"), "{log}");
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let deliveries: Vec<_> = lines
+        .iter()
+        .filter(|line| line["result"] == "delivered")
+        .collect();
+    let [delivery] = deliveries[..] else {
+        panic!("{log}")
+    };
+    for (field, value) in [
+        ("domain", "[127.0.0.1]"),
+        ("address", "127.0.0.1"),
+        ("encryption", "plaintext"),
+        ("policy", "opportunistic"),
+        ("authentication", "none"),
+        ("reply", "250 2.0.0"),
+    ] {
+        assert_eq!(delivery[field], value, "{field}: {delivery}");
+    }
+}
+
+#[test]
+fn a_message_of_1_gib_passes_in_constant_memory() {
+    let daemon = Daemon::start(&config(sink()), &[]);
+    let relay = daemon.address("relay on ");
+    assert!(deliver(relay, 1 << 20).starts_with("250 "));
+    let before = daemon.peak();
+    assert!(deliver(relay, 1 << 30).starts_with("250 "));
+    let grown = daemon.peak() - before;
+    assert!(
+        grown < 1024,
+        "the peak grew by {grown} KiB over {before} KiB"
+    );
+    assert_eq!(daemon.end("TERM").0, Some(0));
+}
