@@ -2,7 +2,12 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`) |
+//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`) |
+//! | `suite::decide` | the decision table, `data/decide.table`: rules and facts in, verdicts out |
+//! | `suite::authorize` | the judge: one fault for each certificate |
+//! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
+//! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
+//! | `suite::check` | `waxseal check` against what mail meets |
 //! | `suite::support` | tests of that world itself |
 
 #![expect(
