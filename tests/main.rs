@@ -2,18 +2,21 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`) |
-//! | `support::world` | all of it at once: a waxseal, its DNS and one MX for each domain |
+//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`), HTTP (`http`) |
+//! | `support::house`, `support::world` | a waxseal; all of it at once: a waxseal, its DNS and one MX for each domain |
 //! | `suite::support` | tests of that world itself |
 //! | `suite::delivery` | a message and its replies, from MTA to MX and back: content, refusals, broken connections, fan-out |
 //! | `suite::routing` | which MX is dialled, in which order, and what happens when DNS or an MX does not answer |
 //! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without |
 //! | `suite::limits` | what an MTA may do: networks, limits, time-outs, extensions, smuggling, TLS |
-//! | `suite::decide` | the decision, as the table `data/decide.table` |
-//! | `suite::authorize` | which chain satisfies which requirement |
-//! | `suite::levels` | every level of a rule against every kind of MX, as the table `data/levels.table` |
-//! | `suite::attacks` | STARTTLS injection, SMTP smuggling, hostile MX hosts and DNS |
-//! | `suite::check` | `waxseal check` |
+//! | `suite::lifecycle` | reload and stop |
+//! | `suite::decide` | the decision table, `data/decide.table`: rules and facts in, verdicts out |
+//! | `suite::authorize` | the judge: one fault for each certificate |
+//! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
+//! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
+//! | `suite::check` | `waxseal check` against what mail meets |
+//!
+//! Beside it: `daemon` and `command_line` (the program as a child process), `architecture` (who may import whom).
 
 #![expect(
     clippy::unwrap_used,

@@ -1,9 +1,7 @@
 //! `waxseal check`: the same answer as mail would get, as text, as JSON and as an exit code.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod report;
 
-use serde_json::Value;
 use tempfile::TempDir;
 use waxseal::app;
 use waxseal::check::{self, Depth, Report, Request};
@@ -180,23 +178,44 @@ async fn what_dns_says_is_refused_or_deferred() {
 }
 
 /// A script, a rule, the exit code of `check --connect` and the verdict's words.
-fn connections(ca: &Ca) -> Vec<(Script, &'static str, u8, &'static str)> {
-    let leaf = || Leaf::for_host("mx1.a.test");
-    let with = |leaf| Script::with_tls(ca.issue(leaf));
-    let good = || with(leaf());
-    let expired = || {
-        with(Leaf {
-            period: Period::Expired,
-            ..leaf()
-        })
-    };
-    let breaks = || Script {
+type ConnectRow = (Script, &'static str, u8, &'static str);
+
+fn leaf() -> Leaf {
+    Leaf::for_host("mx1.a.test")
+}
+
+fn expired() -> Leaf {
+    Leaf {
+        period: Period::Expired,
+        ..leaf()
+    }
+}
+
+fn breaking() -> Script {
+    Script {
         starttls: StartTls::Breaks(Act::Close),
         ..Script::default()
-    };
+    }
+}
+
+fn that_deliver(ca: &Ca) -> Vec<ConnectRow> {
+    let good = || Script::with_tls(ca.issue(leaf()));
+    let open = "mail would be delivered, unauthenticated";
+    let observed = "tls = 'secure', match = ['hostname'], mode = 'observe'";
+    vec![
+        (good(), SECURE, 0, "mail would be delivered, authenticated"),
+        (good(), "tls = 'may'", 1, open),
+        (good(), "tls = 'encrypt'", 1, open),
+        (Script::default(), "tls = 'may'", 1, open),
+        (breaking(), "tls = 'may'", 1, open),
+        (Script::with_tls(ca.issue(expired())), observed, 1, open),
+    ]
+}
+
+fn that_do_not_deliver(ca: &Ca) -> Vec<ConnectRow> {
     let old = Tls {
         versions: Versions::Only12,
-        ..Tls::with(ca.server("mx1.a.test"))
+        ..Tls::with(ca.issue(leaf()))
     };
     let old = Script {
         starttls: StartTls::Offered(old),
@@ -206,56 +225,30 @@ fn connections(ca: &Ca) -> Vec<(Script, &'static str, u8, &'static str)> {
         greeting: Some(last_reply(421, "busy").into()),
         ..Script::default()
     };
-    let (delivered, open) = (
-        "mail would be delivered, authenticated",
-        "mail would be delivered, unauthenticated",
-    );
+    let secure = |leaf, why| (Script::with_tls(ca.issue(leaf)), SECURE, 2, why);
+    let self_signed = Leaf {
+        signer: Signer::Itself,
+        ..leaf()
+    };
+    let encrypt = |script, why| (script, "tls = 'encrypt'", 2, why);
     vec![
-        (good(), SECURE, 0, delivered),
-        (good(), "tls = 'may'", 1, open),
-        (good(), "tls = 'encrypt'", 1, open),
-        (Script::default(), "tls = 'may'", 1, open),
-        (breaks(), "tls = 'may'", 1, open),
-        (
-            expired(),
-            "tls = 'secure', match = ['hostname'], mode = 'observe'",
-            1,
-            open,
-        ),
-        (
+        encrypt(
             Script::default(),
-            "tls = 'encrypt'",
-            2,
             "TLS is required, but STARTTLS is not offered",
         ),
-        (breaks(), "tls = 'encrypt'", 2, "TLS handshake failed"),
+        encrypt(breaking(), "TLS handshake failed"),
         (
             old,
             "tls = 'encrypt', min_version = '1.3'",
             2,
             "TLSv1.3 is required, but the server agreed only to TLSv1.2",
         ),
-        (
-            expired(),
-            SECURE,
-            2,
-            "the certificate has expired or is not yet valid",
-        ),
-        (
-            with(Leaf::for_host("mx.b.test")),
-            SECURE,
-            2,
+        secure(expired(), "the certificate has expired or is not yet valid"),
+        secure(
+            Leaf::for_host("mx.b.test"),
             "the certificate is for another name, not for mx1.a.test",
         ),
-        (
-            with(Leaf {
-                signer: Signer::Itself,
-                ..leaf()
-            }),
-            SECURE,
-            2,
-            "the certificate is not trusted: UnknownIssuer",
-        ),
+        secure(self_signed, "the certificate is not trusted: UnknownIssuer"),
         (
             away,
             "tls = 'encrypt'",
@@ -268,7 +261,9 @@ fn connections(ca: &Ca) -> Vec<(Script, &'static str, u8, &'static str)> {
 #[tokio::test]
 async fn what_hosts_show_is_what_mail_would_meet() {
     let world = World::start(112).await;
-    for (script, rule, code, why) in connections(&world.ca) {
+    for (script, rule, code, why) in
+        [that_deliver(&world.ca), that_do_not_deliver(&world.ca)].concat()
+    {
         world.configure("", rule);
         world.only(script);
         let (found, said) = world.verdict("a.test", Depth::Connect).await;
@@ -325,110 +320,4 @@ async fn a_check_sends_no_mail() {
         assert_eq!(mx.lines().last().map(String::as_str), Some("QUIT"));
         assert_eq!(mx.heard("MAIL"), 0);
     }
-}
-
-#[tokio::test]
-async fn the_text_tells_everything_that_a_postmaster_asks() {
-    let world = World::start(116).await;
-    world.configure(
-        "",
-        "tls = 'secure', match = ['hostname'], reason = 'contract'",
-    );
-    let identity = world.ca.server("mx1.a.test");
-    world.only(Script::with_tls(identity.clone()));
-    let text = world.check("a.test", Depth::Connect).await.text();
-    for line in [
-        "domain    a.test",
-        "rule      a.toml:1 secure (contract)",
-        "host      10 mx1.a.test: 127.2.116.1; DANE not looked up by this version",
-        "must      mx1.a.test: TLS, trusted by ",
-        "          offers PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES, DSN, SMTPUTF8, CHUNKING, STARTTLS",
-        "          TLSv1.3 TLS13_AES_256_GCM_SHA384 X25519MLKEM768",
-        &format!("          certificate 0: sha256:{}", identity.sha256()),
-        &format!(
-            "          certificate 0: public key sha256:{}",
-            identity.public_key_sha256()
-        ),
-        "          certificate 0: subject CN=mx1.a.test",
-        "          certificate 0: issuer CN=Test CA",
-        "          certificate 0: names mx1.a.test",
-        "          ready, authentication pkix",
-        "          mx2.a.test[127.2.116.2]: turned away with 554 at the greeting",
-        "verdict   authenticated: mail would be delivered, authenticated",
-    ] {
-        assert!(
-            text.lines().any(|told| told.starts_with(line)),
-            "no {line:?} in\n{text}"
-        );
-    }
-}
-
-fn waxseal(config: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
-    command
-        .arg("check")
-        .args(arguments)
-        .arg("--config")
-        .arg(config);
-    command.env_remove("WAXSEAL_CONFIG").output().unwrap()
-}
-
-#[tokio::test]
-async fn the_command_exits_with_the_grade_and_prints_text_or_json() {
-    let world = World::start(117).await;
-    world.configure("", SECURE);
-    world.dns.fail("broken.test", Fault::ServFail);
-    let config = world.config_file();
-    let questions = [
-        (vec!["a.test", "--connect", "--json"], 0, "authenticated"),
-        (vec!["mx1.a.test", "--json"], 1, "unauthenticated"),
-        (vec!["null.test", "--json"], 2, "blocked"),
-        (vec!["broken.test", "--json"], 3, "temporary-failure"),
-    ];
-    for (arguments, code, grade) in questions {
-        let (file, asked) = (config.clone(), arguments.clone());
-        // The DNS of the test runs on this thread.
-        let output = tokio::task::spawn_blocking(move || waxseal(&file, &asked))
-            .await
-            .unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{arguments:?}: {output:?}"
-        );
-        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(json["grade"], grade);
-        assert_eq!(json["domain"], arguments[0]);
-    }
-    let text = tokio::task::spawn_blocking(move || waxseal(&config, &["null.test"]))
-        .await
-        .unwrap();
-    let text = String::from_utf8(text.stdout).unwrap();
-    assert!(
-        text.ends_with("verdict   blocked: null.test does not accept mail (null MX)\n"),
-        "{text}"
-    );
-}
-
-#[tokio::test]
-async fn the_json_has_the_evidence() {
-    let world = World::start(118).await;
-    world.configure("", SECURE);
-    world.only(Script::with_tls(world.ca.issue(Leaf {
-        period: Period::Expired,
-        ..Leaf::for_host("mx1.a.test")
-    })));
-    let json = world.check("a.test", Depth::Connect).await.json();
-    assert_eq!(json["rule"]["origin"], "a.toml:1");
-    assert_eq!(json["rule"]["level"], "secure");
-    assert_eq!(json["hosts"][0]["host"], "mx1.a.test");
-    assert_eq!(json["hosts"][0]["addresses"][0], "127.2.118.1");
-    let first = &json["connections"][0];
-    assert_eq!(first["port"], world.first.port());
-    assert_eq!(first["tls"]["version"], "TLSv1.3");
-    assert_eq!(first["authentication"], Value::Null);
-    let failure = "mx1.a.test[127.2.118.1]: the certificate has expired or is not yet valid";
-    assert_eq!(first["failure"], failure);
-    assert!(json["connections"][1]["tls"].is_null());
-    assert_eq!(json["grade"], "blocked");
 }

@@ -130,7 +130,8 @@ async fn of_level(ca: &Ca, number: usize, rule: &str, kinds: &[(&str, Script)]) 
     let mut text = String::new();
     for (kind, script) in kinds {
         mx.play(script.clone());
-        text += &format!("{kind}: {}", of_kind(&house, &mx).await);
+        let fate = of_kind(&house, &mx).await;
+        text.extend([*kind, ": ", fate.as_str()]);
     }
     text
 }
@@ -165,7 +166,7 @@ async fn of_kind(house: &House, mx: &Mx) -> String {
     for (series, value) in counters(house).await {
         match value - before.get(&series).unwrap_or(&0) {
             0 => {}
-            1 => text += &format!(" {}", compact(&series)),
+            1 => text.extend([" ", compact(&series).as_str()]),
             more => panic!("{series} went up by {more}"),
         }
     }

@@ -58,7 +58,7 @@ fn saying(phase: &str, act: &Act) -> Script {
 /// What is no reply, and in which words that is told.
 fn no_replies() -> Vec<(Act, &'static str)> {
     let send = |octets: &[u8]| Act::Send(octets.to_vec());
-    let mebibyte = [b"250-".repeat(1), b"x".repeat(1020), b"\r\n".to_vec()]
+    let mebibyte = [b"250-".to_vec(), b"x".repeat(1020), b"\r\n".to_vec()]
         .concat()
         .repeat(1024);
     vec![
