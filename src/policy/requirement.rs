@@ -47,13 +47,15 @@ pub enum Demand {
 }
 
 /// Whether an unmet demand blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+///
+/// Blocking is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Mode {
+    /// Deliver anyway; log and count what would have been blocked.
+    Observe,
     /// Block.
     #[default]
     Enforce,
-    /// Deliver anyway; log and count what would have been blocked.
-    Observe,
 }
 
 impl Requirement {

@@ -296,7 +296,8 @@ impl Rules {
         None
     }
 
-    /// The rule for a domain with these MX hosts.
+    /// The rule for a domain with these MX hosts. Patterns of the same rank can cover different hosts of one
+    /// domain; then the rule that asks most wins, for all of them.
     pub fn for_mx(&self, hosts: &[&Host], query: &Query<'_>) -> Option<&Arc<Rule>> {
         self.mx
             .iter()
@@ -307,7 +308,7 @@ impl Rules {
             })
             .filter_map(|rule| {
                 let closeness = rule.sender.closeness(query.sender)?;
-                Some(((mx_rank(&rule.pattern), closeness), rule))
+                Some(((mx_rank(&rule.pattern), closeness, rule.strength()), rule))
             })
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, rule)| rule)
@@ -331,6 +332,20 @@ pub struct Query<'a> {
 }
 
 impl Rule {
+    /// How much a rule asks, to compare rules of the same rank: what is enforced beats what is observed.
+    fn strength(&self) -> (Mode, u8) {
+        let level = match self.level {
+            Level::None => 0,
+            Level::May | Level::Standard(Floor::May) => 1,
+            Level::Encrypt => 2,
+            Level::Standard(Floor::Encrypt) => 3,
+            Level::Secure { .. } => 4,
+            Level::DaneOnly => 5,
+            Level::Fingerprint(_) => 6,
+        };
+        (self.mode, level)
+    }
+
     /// True when the rule's day has come.
     pub fn has_expired(&self, now: UnixTime) -> bool {
         self.expires.is_some_and(|expires| now >= expires)

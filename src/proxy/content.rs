@@ -91,7 +91,11 @@ impl Content {
         let mut reader = Reader::new(settings.bare_newline);
         let mut refused = None;
         loop {
-            let input = filled(wire, settings.timeouts.mta_data).await?;
+            let input = settled(wire.buffered());
+            if input.is_empty() {
+                wire.fill(settings.timeouts.mta_data).await?;
+                continue;
+            }
             let scan = if refused.is_some() {
                 reader.drain(input)
             } else {
@@ -166,6 +170,15 @@ impl Content {
     }
 }
 
+/// What can be judged already. A CR at the end waits for the octet behind it: an MX that takes a CR alone
+/// for a newline must not get one that would have been refused a moment later.
+fn settled(input: &[u8]) -> &[u8] {
+    match input {
+        [head @ .., b'\r'] if head.last() != Some(&b'\r') => head,
+        _ => input,
+    }
+}
+
 /// Reads and throws away `octets` octets.
 pub(super) async fn swallow(
     wire: &mut Wire,
@@ -196,5 +209,18 @@ async fn send(legs: &mut [Leg], piece: &[u8]) {
         legs => {
             join_all(legs.iter_mut().map(|leg| leg.content(piece))).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cr_at_the_end_waits_but_two_of_them_are_judged_at_once() {
+        assert_eq!(settled(b"a\r"), b"a");
+        assert_eq!(settled(b"\r"), b"");
+        assert_eq!(settled(b"a\r\n"), b"a\r\n");
+        assert_eq!(settled(b"a\r\r"), b"a\r\r");
     }
 }
