@@ -6,24 +6,22 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Admin, LastReload, Readiness, Reload, State};
+use crate::admin::{self, Admin, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
 use crate::cli::CheckArgs;
 use crate::config::{Config, ConfigError, load_rules};
 use crate::discover::Discover;
 use crate::journal::Journal;
-use crate::metrics::{Metrics, Reloaded};
+use crate::metrics::Metrics;
 use crate::net::dial::Dialer;
 use crate::net::resolver::{HickoryResolver, SetupError};
 use crate::net::tls::TlsClient;
@@ -31,10 +29,11 @@ use crate::policy::outcome::{Event, Ingress, Observer};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
 use crate::proxy::{DeadAddresses, accept};
-use crate::time::{Clock, SystemClock, UnixTime};
+use crate::time::{Clock, SystemClock};
 
-/// How often waxseal looks for rules that have expired.
-const EXPIRY_CHECK: Duration = Duration::from_secs(3600);
+mod reload;
+
+use reload::{Reloader, warn_of_expiry};
 
 /// Why waxseal does not run.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +70,13 @@ pub enum Error {
 /// Builds a gate as `run` would have it, for commands that only ask.
 pub fn gate(config: &Config) -> Result<Gate, Error> {
     let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
-    build_gate(config, Vec::new(), dead, Arc::new(Silent))
+    build_gate(
+        config,
+        load_rules(config)?.rules,
+        Vec::new(),
+        dead,
+        Arc::new(Silent),
+    )
 }
 
 /// An observer for commands that neither count nor log.
@@ -96,6 +101,7 @@ impl Observer for Observers {
 
 fn build_gate(
     config: &Config,
+    rules: Rules,
     own_listeners: Vec<SocketAddr>,
     dead: DeadAddresses,
     observer: Arc<dyn Observer>,
@@ -103,7 +109,7 @@ fn build_gate(
     let resolver = Arc::new(HickoryResolver::new(&config.dns)?);
     Ok(Gate {
         settings: config.settings.clone(),
-        rules: Arc::new(load_rules(config)?),
+        rules: Arc::new(rules),
         roots: Arc::clone(&config.roots),
         discover: Discover::new(resolver, config.addresses, config.dns.failed_for),
         dialer: Dialer {
@@ -158,7 +164,8 @@ impl App {
         });
         let (sockets, own) = bind_all(&config).await?;
         let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
-        let gate = build_gate(&config, own.clone(), dead, observer)?;
+        let rules = load_rules(&config)?.rules;
+        let gate = build_gate(&config, rules, own.clone(), dead, observer)?;
         metrics.in_force(gate.rules.iter().count(), SystemClock.now());
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
@@ -312,88 +319,6 @@ async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, Er
             what,
             error,
         })
-}
-
-/// Reads the configuration again, one reload at a time.
-struct Reloader {
-    source: Option<PathBuf>,
-    own_listeners: Vec<SocketAddr>,
-    gates: Arc<ArcSwap<Gate>>,
-    metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
-    one_at_a_time: Mutex<()>,
-}
-
-impl Reload for Reloader {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(async {
-            let _turn = self.one_at_a_time.lock().await;
-            let source = self.source.clone();
-            // Reading files blocks, so it happens off the runtime's threads.
-            let config = tokio::task::spawn_blocking(move || Config::load(source.as_deref())).await;
-            let result = match config {
-                Ok(Ok(config)) => self.put(&config),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            self.tell(&result);
-            result
-        })
-    }
-}
-
-impl Reloader {
-    /// Logs, counts and shows what came of a reload.
-    fn tell(&self, result: &Result<String, String>) {
-        let reloaded = match result {
-            Ok(message) => {
-                tracing::info!("{message}");
-                Reloaded::Ok
-            }
-            Err(error) => {
-                tracing::error!(%error, "reload failed, the running set stays in force");
-                Reloaded::Failed
-            }
-        };
-        self.metrics.reloaded(reloaded);
-        self.readiness.reloaded(LastReload {
-            at: SystemClock.now(),
-            result: result.clone(),
-        });
-    }
-
-    fn put(&self, config: &Config) -> Result<String, String> {
-        let old = self.gates.load();
-        let own = self.own_listeners.clone();
-        let gate = build_gate(config, own, old.dead.clone(), Arc::clone(&old.observer))
-            .map_err(|error| error.to_string())?;
-        let rules = gate.rules.iter().count();
-        self.metrics.in_force(rules, SystemClock.now());
-        self.gates.store(Arc::new(gate));
-        Ok(format!(
-            "reloaded: {rules} rules (listeners and log settings change with a restart)"
-        ))
-    }
-}
-
-/// Warns of rules that expire while waxseal runs.
-async fn warn_of_expiry(gates: Arc<ArcSwap<Gate>>) {
-    let mut since = SystemClock.now();
-    loop {
-        tokio::time::sleep(EXPIRY_CHECK).await;
-        let now = SystemClock.now();
-        for rule in expired_between(&gates.load().rules, since, now) {
-            tracing::warn!(%rule, "the rule has expired and is ignored from now on");
-        }
-        since = now;
-    }
-}
-
-fn expired_between(rules: &Rules, since: UnixTime, now: UnixTime) -> Vec<String> {
-    let fresh = rules
-        .iter()
-        .filter(|rule| rule.has_expired(now) && !rule.has_expired(since));
-    fresh.map(|rule| rule.origin.to_string()).collect()
 }
 
 /// A session needs two descriptors, and many systems start a process with room for a thousand only.

@@ -6,8 +6,9 @@
 use tracing::{info, warn};
 
 use crate::policy::authorize::Peer;
-use crate::policy::failure::{Failure, Refusal};
+use crate::policy::failure::Failure;
 use crate::policy::outcome::{End, Event, Ingress, Link, Observer, Outcome, Seal};
+use crate::policy::refusal::Refusal;
 
 /// Writes the log lines about mail.
 #[derive(Debug, Clone, Copy, Default)]

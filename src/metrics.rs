@@ -7,9 +7,10 @@
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
-use crate::policy::failure::{Failure, Fault, Refusal};
+use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
 use crate::policy::outcome::{End, Event, Ingress, Link, LookupResult, Observer, Outcome};
+use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
 use crate::time::UnixTime;
 

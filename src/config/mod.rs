@@ -22,7 +22,6 @@ use ipnet::IpNet;
 use crate::discover::AddressOrder;
 use crate::net::resolver::DnsSettings;
 use crate::policy::requirement::Roots;
-use crate::policy::rules::Rules;
 use crate::proxy::settings::{Listener, Settings};
 use crate::time::{Clock, SystemClock};
 
@@ -167,10 +166,10 @@ fn is_there(path: &Path) -> bool {
 }
 
 /// Reads the operator's rules, and logs every warning about them and about `config`.
-pub fn load_rules(config: &Config) -> Result<Rules, ConfigError> {
+pub fn load_rules(config: &Config) -> Result<RuleSet, ConfigError> {
     let set = read_rules(config, SystemClock.now())?;
     for warning in config.warnings.iter().chain(&set.warnings) {
         tracing::warn!("{warning}");
     }
-    Ok(set.rules)
+    Ok(set)
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::dns::LookupError;
 use crate::name::MailHost;
@@ -241,4 +243,24 @@ fn the_order_of_the_labels_is_that_of_the_declaration() {
     for (index, one) in Policy::ALL.into_iter().enumerate() {
         assert_eq!(one as usize, index);
     }
+}
+
+#[test]
+fn the_readme_names_every_metric_and_no_other() {
+    let metrics = Metrics::new().unwrap();
+    metrics
+        .handshakes
+        .with_label_values(&["", "", "", ""])
+        .inc();
+    let text = metrics.render().unwrap();
+    let declared: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .filter(|name| name.starts_with("waxseal_"))
+        .collect();
+    let written: BTreeSet<&str> = include_str!("../../README.md")
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("waxseal_"))
+        .collect();
+    assert_eq!(written, declared);
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::name::{Destination, MailHost};
 use crate::policy::authorize::{Authentication, Peer};
-use crate::policy::failure::{Failure, Refusal};
+use crate::policy::failure::Failure;
 use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
+use crate::policy::refusal::Refusal;
 use crate::policy::rules::Origin;
 use crate::policy::verdict::Policy;
 use crate::smtp::reply::Reply;

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::net::stream::{Socket, Wire};
-use crate::policy::failure::Refusal;
 use crate::policy::outcome::{Event, Ingress};
+use crate::policy::refusal::Refusal;
 use crate::proxy::gate::Gate;
 use crate::proxy::session::{Driver, Transaction};
 use crate::proxy::settings::{Listener, MtaTls};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::net::stream::{Wire, WireError};
-use crate::policy::failure::Refusal;
+use crate::policy::refusal::Refusal;
 use crate::proxy::leg::Leg;
 use crate::proxy::settings::{BareNewline, Settings};
 use crate::smtp::command::{Chunk, Last};

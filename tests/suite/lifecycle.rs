@@ -68,6 +68,21 @@ async fn a_file_that_does_not_load_keeps_the_running_set_and_says_so() {
 }
 
 #[tokio::test]
+async fn rule_files_that_are_gone_are_no_order_to_run_without_rules() {
+    let world = World::one(Script::default()).await;
+    world.house.write_rules(ENCRYPT);
+    world.house.reload().await.unwrap();
+    let file = world.house.folder().join("policies/50-test.toml");
+    std::fs::remove_file(&file).unwrap();
+    let error = world.house.reload().await.unwrap_err();
+    assert!(error.contains("no rule file left"), "{error}");
+    assert_eq!(status(&world.send("r@a.test").await), "451 4.7.4");
+    std::fs::write(&file, "").unwrap();
+    world.house.reload().await.unwrap();
+    assert_eq!(world.send("r@a.test").await.code, 250);
+}
+
+#[tokio::test]
 async fn a_web_page_cannot_order_a_reload() {
     let world = World::one(Script::default()).await;
     let origin = "Origin: http://evil.test\r\n";

@@ -1,0 +1,301 @@
+//! The report of a check, for people and for programs.
+
+use std::fmt::Write as _;
+
+use rustls::pki_types::CertificateDer;
+use serde_json::{Value, json};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::{Depth, Grade, Inspected, Report, most_telling};
+use crate::name::Domain;
+use crate::policy::authorize::Peer;
+use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
+use crate::policy::failure::Failure;
+use crate::policy::handshake::{Fingerprint, Handshake};
+use crate::policy::requirement::{Demand, Mode, Requirement};
+use crate::policy::verdict::{Plan, Verdict};
+use crate::proxy::gate::Decision;
+use crate::proxy::upstream::Inspection;
+use crate::smtp::capabilities::Capabilities;
+
+impl Report {
+    /// What mail would meet.
+    pub fn grade(&self) -> Grade {
+        self.grade
+    }
+
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = self.write_text(&mut out);
+        out
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "domain    {}", self.request.destination)?;
+        if let Some(sender) = &self.request.sender {
+            writeln!(out, "sender    {sender}")?;
+        }
+        writeln!(out, "rule      {}", self.rule())?;
+        writeln!(out, "MTA-STS   {}", mta_sts(&self.decision.facts))?;
+        self.write_hosts(out)?;
+        for (peer, port, seen) in &self.inspected {
+            write_inspection(out, peer, *port, seen)?;
+        }
+        writeln!(out, "verdict   {}: {}", self.grade.word(), self.why())
+    }
+
+    fn rule(&self) -> String {
+        match &self.decision.rule {
+            None => "none; built in: standard (floor may)".to_owned(),
+            Some(rule) => {
+                let mut text = format!("{} {}", rule.origin, rule.level);
+                if let Some(route) = &rule.route {
+                    let _ = write!(text, ", route {route}");
+                }
+                if rule.mode == Mode::Observe {
+                    text.push_str(", observe");
+                }
+                if let Some(reason) = &rule.reason {
+                    let _ = write!(text, " ({reason})");
+                }
+                text
+            }
+        }
+    }
+
+    fn write_hosts(&self, out: &mut String) -> std::fmt::Result {
+        let Hosts::Known(hosts) = &self.decision.facts.hosts else {
+            return writeln!(out, "hosts     none");
+        };
+        for host in hosts {
+            let addresses = match &host.addresses {
+                Addresses::Known(known) => join(known.iter()),
+                Addresses::None => "no address".to_owned(),
+                Addresses::LookupFailed(error) => format!("address look-up failed: {error}"),
+            };
+            let Dane::Absent(why) = host.dane;
+            writeln!(
+                out,
+                "host      {} {}: {addresses}; DANE {}",
+                host.preference,
+                host.host,
+                dane(why)
+            )?;
+        }
+        if let Verdict::Deliver(plan) = &self.decision.verdict {
+            for candidate in &plan.candidates {
+                let must = match &candidate.way {
+                    Ok(way) => demand(&way.requirement),
+                    Err(failure) => format!("not tried: {failure}"),
+                };
+                writeln!(out, "must      {}: {must}", candidate.host)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The verdict in words.
+    fn why(&self) -> String {
+        match (&self.decision.verdict, self.request.depth) {
+            (Verdict::Stop { failure, .. }, _) => failure.to_string(),
+            (Verdict::Deliver(_), Depth::Facts) => match self.grade {
+                Grade::Authenticated => "mail leaves only to an authenticated server".to_owned(),
+                Grade::Unauthenticated => {
+                    "the server is not authenticated; --connect shows it".to_owned()
+                }
+                Grade::Blocked | Grade::TemporaryFailure => "no host may be tried".to_owned(),
+            },
+            (Verdict::Deliver(plan), Depth::Connect) => self.why_of_connections(plan),
+        }
+    }
+
+    fn why_of_connections(&self, plan: &Plan) -> String {
+        match self.grade {
+            Grade::Authenticated => "mail would be delivered, authenticated".to_owned(),
+            Grade::Unauthenticated => "mail would be delivered, unauthenticated".to_owned(),
+            Grade::Blocked | Grade::TemporaryFailure => most_telling(plan, &self.inspected)
+                .map_or("no host may be tried".to_owned(), Failure::to_string),
+        }
+    }
+
+    /// The report for programs.
+    pub fn json(&self) -> Value {
+        json!({
+            "domain": self.request.destination.to_string(),
+            "sender": self.request.sender.as_ref().map(Domain::to_string),
+            "rule": self.decision.rule.as_ref().map(|rule| json!({
+                "origin": rule.origin.to_string(),
+                "level": rule.level.to_string(),
+                "reason": rule.reason,
+                "route": rule.route.as_ref().map(ToString::to_string),
+                "observe": rule.mode == Mode::Observe,
+            })),
+            "mta_sts": mta_sts(&self.decision.facts),
+            "hosts": hosts_json(&self.decision),
+            "connections": self.inspected.iter().map(inspection_json).collect::<Vec<_>>(),
+            "grade": self.grade.word(),
+            "why": self.why(),
+        })
+    }
+}
+
+fn mta_sts(facts: &Facts) -> &'static str {
+    match facts.mta_sts {
+        MtaSts::Absent(NoMtaSts::NotLookedUp) => "not looked up by this version",
+    }
+}
+
+fn dane(why: NoDane) -> &'static str {
+    match why {
+        NoDane::NotLookedUp => "not looked up by this version",
+    }
+}
+
+fn demand(requirement: &Requirement) -> String {
+    let mut text = match &requirement.demand {
+        Demand::Plaintext => "plaintext".to_owned(),
+        Demand::Opportunistic => "TLS if offered, else plaintext".to_owned(),
+        Demand::Encryption => "TLS with any certificate".to_owned(),
+        Demand::Pkix { references, roots } => {
+            format!("TLS, trusted by {roots:?}, for {}", join(references.iter()))
+        }
+        Demand::Fingerprint(prints) => format!("TLS, one of {} fingerprints", prints.len()),
+        Demand::Unsatisfiable(failure) => failure.to_string(),
+    };
+    if !requirement.allows_plaintext() {
+        let _ = write!(text, ", at least {}", requirement.min_version);
+    }
+    if requirement.mode == Mode::Observe {
+        text.push_str(" (observed, not enforced)");
+    }
+    text
+}
+
+fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    items
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn keywords(offers: &Capabilities) -> String {
+    join(offers.names().into_iter())
+}
+
+fn write_inspection(
+    out: &mut String,
+    peer: &Peer,
+    port: u16,
+    seen: &Inspection,
+) -> std::fmt::Result {
+    writeln!(out, "connect   {}[{}]:{port}", peer.host, peer.address)?;
+    if let Some(offers) = &seen.offers {
+        writeln!(out, "          offers {}", keywords(offers))?;
+    }
+    if let Some(handshake) = &seen.handshake {
+        let Handshake {
+            version,
+            cipher,
+            key_exchange,
+            ..
+        } = handshake;
+        writeln!(out, "          {version} {cipher} {key_exchange}")?;
+        for (at, certificate) in handshake.chain.iter().enumerate() {
+            for line in certificate_lines(certificate) {
+                writeln!(out, "          certificate {at}: {line}")?;
+            }
+        }
+    }
+    if let Some(offers) = &seen.offers_under_tls {
+        writeln!(out, "          offers under TLS {}", keywords(offers))?;
+    }
+    match &seen.proof {
+        Ok(proof) => {
+            writeln!(
+                out,
+                "          ready, authentication {}",
+                proof.authentication().label()
+            )?;
+            match proof.would_block() {
+                Some(failure) => writeln!(out, "          would be blocked: {failure}"),
+                None => Ok(()),
+            }
+        }
+        Err(failure) => writeln!(out, "          {failure}"),
+    }
+}
+
+fn certificate_lines(der: &CertificateDer<'_>) -> Vec<String> {
+    let mut lines = vec![Fingerprint::of_certificate(der).to_string()];
+    if let Some(print) = Fingerprint::of_public_key(der) {
+        lines.push(format!("public key {print}"));
+    }
+    if let Ok((_, certificate)) = X509Certificate::from_der(der) {
+        lines.push(format!("subject {}", certificate.subject()));
+        lines.push(format!("issuer {}", certificate.issuer()));
+        let names = alternative_names(&certificate);
+        if !names.is_empty() {
+            lines.push(format!("names {}", names.join(", ")));
+        }
+        lines.push(format!("valid until {}", certificate.validity().not_after));
+    }
+    lines
+}
+
+fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let of = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(of).collect()
+}
+
+fn hosts_json(decision: &Decision) -> Vec<Value> {
+    let Hosts::Known(hosts) = &decision.facts.hosts else {
+        return Vec::new();
+    };
+    let must = |at: usize| match &decision.verdict {
+        Verdict::Deliver(plan) => plan
+            .candidates
+            .get(at)
+            .map(|candidate| match &candidate.way {
+                Ok(way) => demand(&way.requirement),
+                Err(failure) => format!("not tried: {failure}"),
+            }),
+        Verdict::Stop { .. } => None,
+    };
+    let host = |(at, host): (usize, &HostFacts)| {
+        json!({
+            "host": host.host.to_string(),
+            "preference": host.preference,
+            "addresses": match &host.addresses {
+                Addresses::Known(known) => known.iter().map(ToString::to_string).collect(),
+                Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
+            },
+            "must": must(at),
+        })
+    };
+    hosts.iter().enumerate().map(host).collect()
+}
+
+fn inspection_json((peer, port, seen): &Inspected) -> Value {
+    json!({
+        "host": peer.host.to_string(),
+        "address": peer.address.to_string(),
+        "port": port,
+        "offers": seen.offers.as_ref().map(Capabilities::names),
+        "offers_under_tls": seen.offers_under_tls.as_ref().map(Capabilities::names),
+        "tls": seen.handshake.as_ref().map(|handshake| json!({
+            "version": handshake.version.to_string(),
+            "cipher": handshake.cipher,
+            "key_exchange": handshake.key_exchange,
+            "chain": handshake.chain.iter().map(|c| certificate_lines(c)).collect::<Vec<_>>(),
+        })),
+        "authentication": seen.proof.as_ref().ok().map(|proof| proof.authentication().label()),
+        "failure": seen.proof.as_ref().err().map(Failure::to_string),
+    })
+}
