@@ -19,7 +19,7 @@ Examples:
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
 
-/// A gate for outbound mail: lets out what is sealed as DANE, MTA-STS and the operator's rules demand.
+/// A gate for outbound mail: lets out what is sealed as the operator's rules demand.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "waxseal", version, about, after_help = EXAMPLES)]
 pub struct Cli {

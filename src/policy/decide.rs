@@ -46,8 +46,6 @@ pub fn decide(question: &Question<'_>) -> Verdict {
             candidates: hosts.iter().map(|host| question.candidate(host)).collect(),
             port: question.route_port().unwrap_or(question.port),
             policy,
-            rule: question.rule.map(|rule| rule.origin.clone()),
-            mode: question.mode(),
         }),
     }
 }

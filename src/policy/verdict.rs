@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use crate::name::MailHost;
 use crate::policy::failure::Failure;
-use crate::policy::requirement::{Mode, Requirement};
-use crate::policy::rules::Origin;
+use crate::policy::requirement::Requirement;
 
 /// What is to be done with a message for one destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,10 +29,6 @@ pub struct Plan {
     pub port: u16,
     /// Whose word the requirement is.
     pub policy: Policy,
-    /// The rule that was in force, if one was.
-    pub rule: Option<Origin>,
-    /// Whether the rule blocks.
-    pub mode: Mode,
 }
 
 /// One host of a plan.

@@ -135,10 +135,11 @@ impl Leg {
 
     async fn plan(&mut self) -> Result<Plan, Failure> {
         let sender = self.sender.as_ref().and_then(Destination::domain);
-        match self.gate.decide(&self.destination, sender).await.verdict {
+        let decision = self.gate.decide(&self.destination, sender).await;
+        self.rule = decision.rule.map(|rule| rule.origin.clone());
+        match decision.verdict {
             Verdict::Deliver(plan) => {
                 self.policy = plan.policy;
-                self.rule.clone_from(&plan.rule);
                 Ok(plan)
             }
             Verdict::Stop { failure, policy } => {

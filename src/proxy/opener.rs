@@ -246,8 +246,6 @@ mod tests {
             candidates,
             port: 25,
             policy: Policy::Opportunistic,
-            rule: None,
-            mode: Mode::Enforce,
         };
         let (attempts, _) = itinerary(&plan, limits, &mut SmallRng::seed_from_u64(seed));
         attempts

@@ -53,6 +53,13 @@ pub(super) struct Transaction {
     content: Option<Content>,
 }
 
+impl Transaction {
+    /// The place of the leg to a destination.
+    fn leg_to(&self, to: &Destination) -> Option<usize> {
+        self.legs.iter().position(|leg| leg.destination() == to)
+    }
+}
+
 /// A recipient of the burst, or the reply that it has already got.
 pub(super) enum Pending {
     Asked(Recipient),
@@ -201,12 +208,7 @@ impl Driver {
         for pending in &burst {
             if let Pending::Asked(recipient) = pending {
                 let to = recipient.path.destination();
-                if !self
-                    .transaction
-                    .legs
-                    .iter()
-                    .any(|leg| leg.destination() == to)
-                {
+                if self.transaction.leg_to(to).is_none() {
                     let gate = Arc::clone(&self.gate);
                     let leg = Leg::new(gate, self.ingress, to.clone(), &mail);
                     self.transaction.legs.push(leg);
@@ -234,11 +236,7 @@ impl Driver {
                 Pending::Answered(reply) => self.reply(&reply),
                 Pending::Asked(recipient) => {
                     let to = recipient.path.destination();
-                    let leg = self
-                        .transaction
-                        .legs
-                        .iter()
-                        .position(|leg| leg.destination() == to);
+                    let leg = self.transaction.leg_to(to);
                     let reply = leg.and_then(|leg| replies[leg].next());
                     self.answer_recipient(to, reply);
                 }
@@ -318,11 +316,7 @@ impl Driver {
             _ => &accepted[..accepted.len().min(1)],
         };
         for to in recipients {
-            let leg = self
-                .transaction
-                .legs
-                .iter()
-                .position(|leg| leg.destination() == to);
+            let leg = self.transaction.leg_to(to);
             let reply = match (taken, leg.and_then(|leg| verdicts.get(leg))) {
                 (Taken::Refused(refusal), _) => refusal.reply(),
                 (Taken::Whole, Some(reply)) => reply.clone(),

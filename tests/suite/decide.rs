@@ -234,22 +234,22 @@ fn render(decision: &Decision) -> String {
             )
         }
         Verdict::Deliver(plan) => {
-            assert_eq!(
-                plan.rule,
-                decision.rule.as_ref().map(|rule| rule.origin.clone())
-            );
-            let mode = match plan.mode {
+            let mode = decision
+                .rule
+                .as_ref()
+                .map_or(Mode::Enforce, |rule| rule.mode);
+            let word = match mode {
                 Mode::Enforce => "",
                 Mode::Observe => ", observe",
             };
             let head = format!(
-                "=> port {} (policy {}, {rule}{mode})\n",
+                "=> port {} (policy {}, {rule}{word})\n",
                 plan.port,
                 plan.policy.label()
             );
             plan.candidates
                 .iter()
-                .fold(head, |text, one| text + &render_candidate(one, plan.mode))
+                .fold(head, |text, one| text + &render_candidate(one, mode))
         }
     }
 }
