@@ -261,7 +261,7 @@ async fn a_silent_first_mx_leaves_the_second_one_its_share_of_the_time() {
         let world = pair(
             ["127.1.2.41", "127.1.2.42"],
             script,
-            "[timeouts]\nready = '600ms'",
+            "[timeouts]\nready = '2s'",
         )
         .await;
         assert_eq!(world.send("r@a.test").await.code, 250);
