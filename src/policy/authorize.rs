@@ -171,11 +171,19 @@ fn pkix(
     {
         Ok(())
     } else {
-        let wanted: Vec<String> = references.iter().map(Reference::to_string).collect();
         Err(CertificateFault::HostMismatch {
-            wanted: wanted.join(" or "),
+            wanted: in_words(references),
         })
     }
+}
+
+/// `dot-nexthop` of an address literal names nothing, and the reply has to say so.
+fn in_words(references: &[Reference]) -> String {
+    if references.is_empty() {
+        return "any name that the rule's `match` gives an address literal".to_owned();
+    }
+    let words: Vec<String> = references.iter().map(Reference::to_string).collect();
+    words.join(" or ")
 }
 
 fn split<'c>(
