@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use moka::sync::Cache;
 
-use crate::dns::{Answer, Exchange, Family, LookupError, Mx, Resolver};
+use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver};
 use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
 
@@ -126,15 +126,15 @@ impl Discover {
     }
 
     async fn mx_hosts(&self, domain: &Domain) -> Hosts {
-        let records = match self
+        let answer = self
             .ask(Question::Mx(domain.clone()), self.resolver.mx(domain))
-            .await
-        {
+            .await;
+        let records = match answer.map(|answer| answer.found) {
             Err(error) => return Hosts::LookupFailed(error),
-            Ok(Answer::NxDomain) => return Hosts::NoSuchDomain,
+            Ok(Found::NxDomain) => return Hosts::NoSuchDomain,
             // RFC 5321 §5.1: no MX record makes the domain its own host.
-            Ok(Answer::NoData) => vec![(0, Host::from(domain.clone()))],
-            Ok(Answer::Records(records)) => match usable(records) {
+            Ok(Found::NoData) => vec![(0, Host::from(domain.clone()))],
+            Ok(Found::Records(records)) => match usable(records) {
                 Ok(hosts) => hosts,
                 Err(hosts) => return hosts,
             },
@@ -209,9 +209,9 @@ fn addresses(answers: Vec<Result<Answer<IpAddr>, LookupError>>) -> Addresses {
     let mut known = Vec::new();
     let mut failure = None;
     for answer in answers {
-        match answer {
-            Ok(Answer::Records(records)) => known.extend(records),
-            Ok(Answer::NoData | Answer::NxDomain) => {}
+        match answer.map(|answer| answer.found) {
+            Ok(Found::Records(records)) => known.extend(records),
+            Ok(Found::NoData | Found::NxDomain) => {}
             Err(error) => failure = Some(error),
         }
     }

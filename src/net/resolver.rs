@@ -18,7 +18,9 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
 
-use crate::dns::{Answer, Exchange, Family, LookupError, Mx, Resolver};
+use crate::dns::{
+    Answer, Dnssec, Exchange, Family, Found, LookupError, Mx, Resolver, Security, Tlsa,
+};
 use crate::name::{Domain, Host};
 
 /// How DNS is asked.
@@ -112,6 +114,50 @@ impl Resolver for HickoryResolver {
             _ => None,
         }))
     }
+
+    fn tlsa<'a>(
+        &'a self,
+        base: &'a Host,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>> {
+        Box::pin(async move {
+            self.ask(
+                &format!("_{port}._tcp.{base}"),
+                RecordType::TLSA,
+                |data| match data {
+                    RData::TLSA(tlsa) => Some(Tlsa {
+                        usage: tlsa.cert_usage.into(),
+                        selector: tlsa.selector.into(),
+                        matching: tlsa.matching.into(),
+                        data: tlsa.cert_data.clone(),
+                    }),
+                    _ => None,
+                },
+            )
+            .await
+        })
+    }
+
+    fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
+        Box::pin(
+            self.ask(host.as_str(), RecordType::CNAME, |data| match data {
+                RData::CNAME(cname) => cname.0.to_ascii().parse().ok(),
+                _ => None,
+            }),
+        )
+    }
+
+    fn dnssec(&self) -> Dnssec {
+        Dnssec::Off
+    }
+}
+
+fn insecure<T>(found: Found<T>) -> Answer<T> {
+    Answer {
+        security: Security::Insecure,
+        expanded: None,
+        found,
+    }
 }
 
 fn name_server(server: SocketAddr) -> NameServerConfig {
@@ -154,15 +200,15 @@ fn classify<T>(
                 .iter()
                 .filter_map(|record| pick(&record.data))
                 .collect();
-            Ok(if records.is_empty() {
-                Answer::NoData
+            Ok(insecure(if records.is_empty() {
+                Found::NoData
             } else {
-                Answer::Records(records)
-            })
+                Found::Records(records)
+            }))
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(denial))) => match denial.response_code {
-            ResponseCode::NoError => Ok(Answer::NoData),
-            ResponseCode::NXDomain => Ok(Answer::NxDomain),
+            ResponseCode::NoError => Ok(insecure(Found::NoData)),
+            ResponseCode::NXDomain => Ok(insecure(Found::NxDomain)),
             code => Err(refused(code)),
         },
         Err(NetError::Dns(DnsError::ResponseCode(code))) => Err(refused(code)),

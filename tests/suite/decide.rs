@@ -9,7 +9,9 @@ use futures_util::future::{BoxFuture, ready};
 use waxseal::app;
 use waxseal::config::Config;
 use waxseal::discover::{AddressOrder, Discover};
-use waxseal::dns::{Answer, Exchange, Family, LookupError, Mx, Resolver};
+use waxseal::dns::{
+    Answer, Dnssec, Exchange, Family, Found, LookupError, Mx, Resolver, Security, Tlsa,
+};
 use waxseal::name::{Domain, Host};
 use waxseal::policy::failure::Failure;
 use waxseal::policy::requirement::{Demand, Mode, Requirement, Roots};
@@ -134,17 +136,17 @@ impl Clock for NewYear {
 /// DNS as the rows tell it.
 #[derive(Default)]
 struct TableDns {
-    mx: Option<Result<Answer<Mx>, LookupError>>,
-    addresses: HashMap<String, Result<Answer<IpAddr>, LookupError>>,
+    mx: Option<Result<Found<Mx>, LookupError>>,
+    addresses: HashMap<String, Result<Found<IpAddr>, LookupError>>,
 }
 
 impl TableDns {
     fn learn(&mut self, fact: &str) {
         let words: Vec<&str> = fact.split(' ').collect();
         match words.as_slice() {
-            ["null-mx"] => self.mx = Some(Ok(Answer::Records(vec![mx(0, Exchange::Null)]))),
-            ["unusable-mx"] => self.mx = Some(Ok(Answer::Records(vec![mx(0, Exchange::Unusable)]))),
-            ["no-such-domain"] => self.mx = Some(Ok(Answer::NxDomain)),
+            ["null-mx"] => self.mx = Some(Ok(Found::Records(vec![mx(0, Exchange::Null)]))),
+            ["unusable-mx"] => self.mx = Some(Ok(Found::Records(vec![mx(0, Exchange::Unusable)]))),
+            ["no-such-domain"] => self.mx = Some(Ok(Found::NxDomain)),
             ["mx-failed", error] => self.mx = Some(Err(lookup_error(error))),
             [host, rest @ ..] => match host.parse() {
                 Ok(preference) => self.learn_mx(preference, rest),
@@ -157,8 +159,8 @@ impl TableDns {
     fn learn_mx(&mut self, preference: u16, words: &[&str]) {
         let known = self
             .mx
-            .get_or_insert_with(|| Ok(Answer::Records(Vec::new())));
-        let Ok(Answer::Records(records)) = known else {
+            .get_or_insert_with(|| Ok(Found::Records(Vec::new())));
+        let Ok(Found::Records(records)) = known else {
             panic!("MX records beside {known:?}")
         };
         records.push(mx(preference, Exchange::Host(words[0].parse().unwrap())));
@@ -167,9 +169,9 @@ impl TableDns {
 
     fn learn_address(&mut self, host: &str, words: &[&str]) {
         let answer = match words {
-            ["no-address"] => Ok(Answer::NoData),
+            ["no-address"] => Ok(Found::NoData),
             ["address-failed", error] => Err(lookup_error(error)),
-            addresses => Ok(Answer::Records(
+            addresses => Ok(Found::Records(
                 addresses.iter().map(|a| a.parse().unwrap()).collect(),
             )),
         };
@@ -197,7 +199,7 @@ fn lookup_error(word: &str) -> LookupError {
 
 impl Resolver for TableDns {
     fn mx<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
-        Box::pin(ready(self.mx.clone().unwrap_or(Ok(Answer::NoData))))
+        Box::pin(ready(answer(self.mx.clone().unwrap_or(Ok(Found::NoData)))))
     }
 
     fn addresses<'a>(
@@ -206,15 +208,35 @@ impl Resolver for TableDns {
         family: Family,
     ) -> BoxFuture<'a, Result<Answer<IpAddr>, LookupError>> {
         let of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
-        let answer = match self.addresses.get(host.as_str()) {
+        let found = match self.addresses.get(host.as_str()) {
             None => panic!("the row knows nothing of {host}"),
-            Some(Ok(Answer::Records(all))) => Ok(Answer::Records(
+            Some(Ok(Found::Records(all))) => Ok(Found::Records(
                 all.iter().copied().filter(of_family).collect(),
             )),
             Some(other) => other.clone(),
         };
-        Box::pin(ready(answer))
+        Box::pin(ready(answer(found)))
     }
+
+    fn tlsa<'a>(&'a self, _: &'a Host, _: u16) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>> {
+        Box::pin(ready(answer(Ok(Found::NoData))))
+    }
+
+    fn alias<'a>(&'a self, _: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
+        Box::pin(ready(answer(Ok(Found::NoData))))
+    }
+
+    fn dnssec(&self) -> Dnssec {
+        Dnssec::Off
+    }
+}
+
+fn answer<T>(found: Result<Found<T>, LookupError>) -> Result<Answer<T>, LookupError> {
+    Ok(Answer {
+        security: Security::Insecure,
+        expanded: None,
+        found: found?,
+    })
 }
 
 fn render(decision: &Decision) -> String {
