@@ -23,7 +23,7 @@ use crate::discover::Discover;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::net::dial::Dialer;
-use crate::net::resolver::{HickoryResolver, SetupError};
+use crate::net::resolver::{DnsResolver, SetupError};
 use crate::net::tls::TlsClient;
 use crate::policy::outcome::{Event, Ingress, Observer};
 use crate::policy::rules::Rules;
@@ -33,7 +33,7 @@ use crate::time::{Clock, SystemClock};
 
 mod reload;
 
-use reload::{Reloader, warn_of_expiry};
+use reload::{Reloader, warn_of_expiry, watch_dnssec};
 
 /// Why waxseal does not run.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +68,14 @@ pub enum Error {
 }
 
 /// Builds a gate as `run` would have it, for commands that only ask.
-pub fn gate(config: &Config) -> Result<Gate, Error> {
+pub async fn gate(config: &Config) -> Result<Gate, Error> {
+    let resolver = DnsResolver::new(&config.dns)?;
+    resolver.probe().await;
     let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
     build_gate(
         config,
         load_rules(config)?.rules,
+        resolver,
         Vec::new(),
         dead,
         Arc::new(Silent),
@@ -102,16 +105,16 @@ impl Observer for Observers {
 fn build_gate(
     config: &Config,
     rules: Rules,
+    resolver: DnsResolver,
     own_listeners: Vec<SocketAddr>,
     dead: DeadAddresses,
     observer: Arc<dyn Observer>,
 ) -> Result<Gate, Error> {
-    let resolver = Arc::new(HickoryResolver::new(&config.dns)?);
     Ok(Gate {
         settings: config.settings.clone(),
         rules: Arc::new(rules),
         roots: Arc::clone(&config.roots),
-        discover: Discover::new(resolver, config.addresses, config.dns.failed_for),
+        discover: Discover::new(Arc::new(resolver), config.addresses, config.dns.failed_for),
         dialer: Dialer {
             allow_networks: config.allow_networks.clone(),
             own_listeners,
@@ -134,7 +137,7 @@ pub async fn check(config: &Config, args: &CheckArgs) -> Result<Grade, Error> {
             Depth::Facts
         },
     };
-    let report = check::run(&gate(config)?, request).await;
+    let report = check::run(&gate(config).await?, request).await;
     if args.json {
         println!("{:#}", report.json());
     } else {
@@ -165,7 +168,15 @@ impl App {
         let (sockets, own) = bind_all(&config).await?;
         let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
         let rules = load_rules(&config)?.rules;
-        let gate = build_gate(&config, rules, own.clone(), dead, observer)?;
+        let resolver = DnsResolver::new(&config.dns)?;
+        let gate = build_gate(
+            &config,
+            rules,
+            resolver.clone(),
+            own.clone(),
+            dead,
+            observer,
+        )?;
         metrics.in_force(gate.rules.iter().count(), SystemClock.now());
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
@@ -174,8 +185,11 @@ impl App {
             gates: Arc::new(ArcSwap::from_pointee(gate)),
             metrics,
             readiness: Arc::clone(&readiness),
+            resolver: ArcSwap::from_pointee(resolver),
             one_at_a_time: Mutex::new(()),
         });
+        // Mail that comes before the name servers are known would only have to wait.
+        let in_force = reloader.probe(&reloader.resolver.load_full()).await;
         let (draining, drain) = watch::channel(false);
         let mut app = Self {
             listeners: Vec::new(),
@@ -187,6 +201,10 @@ impl App {
             background: Vec::new(),
         };
         app.serve(config, sockets, &drain);
+        app.background.push(tokio::spawn(watch_dnssec(
+            Arc::clone(&app.reloader),
+            in_force,
+        )));
         app.readiness.enter(State::Ready);
         Ok(app)
     }

@@ -102,6 +102,8 @@ metrics! {
     last_reload: IntGauge = |new| new.gauge("waxseal_config_last_reload_timestamp_seconds");
     /// Rules in force, one for each pattern and sender.
     rules: IntGauge = |new| new.gauge("waxseal_rules");
+    /// 1 while answers can be proven by DNSSEC, 0 while they cannot and there is no DANE.
+    dnssec_ok: IntGauge = |new| new.gauge("waxseal_dnssec_ok");
     /// Always 1; the version is the label.
     build_info: IntGaugeVec = |new| new.gauges("waxseal_build_info", &["version"]);
     /// Seconds to gather the facts about a destination.
@@ -162,6 +164,11 @@ impl Metrics {
         self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
         self.last_reload
             .set(i64::try_from(now.0).unwrap_or(i64::MAX));
+    }
+
+    /// Takes note of whether answers can be proven by DNSSEC.
+    pub fn dnssec(&self, works: bool) {
+        self.dnssec_ok.set(works.into());
     }
 
     /// Counts a reload; the start is none.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::{Value, json};
 
+use crate::net::resolver::Health;
 use crate::time::UnixTime;
 
 /// What waxseal is up to.
@@ -42,6 +43,7 @@ pub struct LastReload {
 pub struct Readiness {
     state: ArcSwap<State>,
     last_reload: ArcSwapOption<LastReload>,
+    dnssec: ArcSwapOption<Health>,
 }
 
 impl Default for Readiness {
@@ -49,6 +51,7 @@ impl Default for Readiness {
         Self {
             state: ArcSwap::from_pointee(State::Starting),
             last_reload: ArcSwapOption::empty(),
+            dnssec: ArcSwapOption::empty(),
         }
     }
 }
@@ -69,6 +72,11 @@ impl Readiness {
         self.last_reload.store(Some(Arc::new(reload)));
     }
 
+    /// Takes note of a probe of the name servers.
+    pub fn probed(&self, health: Health) {
+        self.dnssec.store(Some(Arc::new(health)));
+    }
+
     /// For `/readyz`.
     pub(super) fn detail(&self) -> Value {
         let reload = self.last_reload.load();
@@ -76,6 +84,8 @@ impl Readiness {
             Ok(text) => json!({"result": "ok", "at": last.at.to_string(), "detail": text}),
             Err(text) => json!({"result": "failed", "at": last.at.to_string(), "detail": text}),
         });
-        json!({"state": self.state().word(), "last_reload": reload})
+        let dnssec = self.dnssec.load();
+        let dnssec = dnssec.as_ref().map(|health| health.json());
+        json!({"state": self.state().word(), "last_reload": reload, "dnssec": dnssec})
     }
 }

@@ -66,7 +66,7 @@ async fn ready_means_ready_for_mail() {
     ] {
         admin.readiness.enter(state);
         let response = ask(&admin, "GET /readyz HTTP/1.1\r\n").await;
-        let body = format!("{{\"last_reload\":null,\"state\":\"{word}\"}}\n");
+        let body = format!("{{\"dnssec\":null,\"last_reload\":null,\"state\":\"{word}\"}}\n");
         assert_eq!(status_and_body(&response), (status, body.as_str()));
     }
 }

@@ -13,10 +13,15 @@ use super::build_gate;
 use crate::admin::{LastReload, Readiness, Reload};
 use crate::config::{Config, load_rules};
 use crate::metrics::{Metrics, Reloaded};
+use crate::net::resolver::{DnsResolver, InForce};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
 use crate::time::{Clock, SystemClock, UnixTime};
 
+/// How often name servers that work are probed.
+const HOURLY: Duration = Duration::from_secs(3600);
+/// How often name servers are probed that do not prove their answers, or not yet.
+const UNTIL_IT_WORKS: Duration = Duration::from_secs(15);
 /// How often waxseal looks for rules that have expired.
 const EXPIRY_CHECK: Duration = Duration::from_secs(3600);
 
@@ -27,6 +32,7 @@ pub(super) struct Reloader {
     pub(super) gates: Arc<ArcSwap<Gate>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
+    pub(super) resolver: ArcSwap<DnsResolver>,
     pub(super) one_at_a_time: Mutex<()>,
 }
 
@@ -38,7 +44,7 @@ impl Reload for Reloader {
             // Reading files blocks, so it happens off the runtime's threads.
             let config = tokio::task::spawn_blocking(move || Config::load(source.as_deref())).await;
             let result = match config {
-                Ok(Ok(config)) => self.put(&config),
+                Ok(Ok(config)) => self.put(&config).await,
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
@@ -68,8 +74,8 @@ impl Reloader {
         });
     }
 
-    fn put(&self, config: &Config) -> Result<String, String> {
-        let old = self.gates.load();
+    async fn put(&self, config: &Config) -> Result<String, String> {
+        let old = self.gates.load_full();
         let set = load_rules(config).map_err(|error| error.to_string())?;
         // A folder that is gone, or not mounted, is no order to run without rules.
         if set.files.is_empty() && old.rules.iter().next().is_some() {
@@ -78,10 +84,12 @@ impl Reloader {
                 config.policies.folder().display()
             ));
         }
+        let resolver = self.resolver_for(config).await?;
         let own = self.own_listeners.clone();
         let gate = build_gate(
             config,
             set.rules,
+            resolver.clone(),
             own,
             old.dead.clone(),
             Arc::clone(&old.observer),
@@ -89,10 +97,57 @@ impl Reloader {
         .map_err(|error| error.to_string())?;
         let rules = gate.rules.iter().count();
         self.metrics.in_force(rules, SystemClock.now());
+        self.resolver.store(Arc::new(resolver));
         self.gates.store(Arc::new(gate));
         Ok(format!(
             "reloaded: {rules} rules (listeners and log settings change with a restart)"
         ))
+    }
+
+    /// The resolver in use, with all it knows, unless other servers or another word on DNSSEC are wanted.
+    async fn resolver_for(&self, config: &Config) -> Result<DnsResolver, String> {
+        let old = self.resolver.load_full();
+        if *old.settings() == config.dns {
+            return Ok(DnsResolver::clone(&old));
+        }
+        let new = DnsResolver::new(&config.dns).map_err(|error| error.to_string())?;
+        self.probe(&new).await;
+        Ok(new)
+    }
+
+    /// Probes the name servers; logs, counts and shows what came of it.
+    pub(super) async fn probe(&self, resolver: &DnsResolver) -> InForce {
+        let health = resolver.probe().await;
+        let in_force = health.in_force;
+        match in_force {
+            InForce::TrustAd | InForce::Validate | InForce::Off => {
+                tracing::info!(%health, "DNSSEC");
+            }
+            InForce::Unavailable => tracing::error!(
+                %health,
+                "DNSSEC: no name server gives proven answers, so DANE is OFF and mail leaves without it; use a validating resolver on loopback, see [dns] in waxseal.toml"
+            ),
+            InForce::Waiting => tracing::error!(
+                %health,
+                "DNSSEC: no name server gives proven answers, and all mail waits for one; see [dns] in waxseal.toml"
+            ),
+        }
+        self.metrics.dnssec(in_force.works());
+        self.readiness.probed(health);
+        in_force
+    }
+}
+
+/// Probes the name servers for ever: those that give proven answers hourly, others until they do.
+pub(super) async fn watch_dnssec(reloader: Arc<Reloader>, mut in_force: InForce) {
+    loop {
+        let pause = match in_force {
+            InForce::TrustAd | InForce::Validate | InForce::Off => HOURLY,
+            InForce::Unavailable | InForce::Waiting => UNTIL_IT_WORKS,
+        };
+        tokio::time::sleep(pause).await;
+        let resolver = reloader.resolver.load_full();
+        in_force = reloader.probe(&resolver).await;
     }
 }
 

@@ -135,6 +135,11 @@ pub(super) struct Dns {
     pub(super) attempts: Number<1, 100>,
     pub(super) cache_entries: Number<0, 100_000_000>,
     pub(super) failed_for: Wait<0>,
+    pub(super) dnssec: Dnssec,
+    pub(super) trusted_path: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trust_anchor: Option<Spanned<PathBuf>>,
+    pub(super) dane: Spanned<Dane>,
 }
 
 impl Default for Dns {
@@ -145,8 +150,30 @@ impl Default for Dns {
             attempts: Number(2),
             cache_entries: Number(8192),
             failed_for: seconds(15),
+            dnssec: Dnssec::Auto,
+            trusted_path: false,
+            trust_anchor: None,
+            dane: Spanned::new(0..0, Dane::Opportunistic),
         }
     }
+}
+
+/// `dnssec` of `[dns]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Dnssec {
+    Auto,
+    TrustAd,
+    Validate,
+    Off,
+}
+
+/// `dane` of `[dns]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Dane {
+    Opportunistic,
+    Required,
 }
 
 /// `[mx]`

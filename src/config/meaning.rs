@@ -10,9 +10,8 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{Config, LogSettings, Policies, tls};
+use super::{Config, LogSettings, Policies, dns, tls};
 use crate::discover::AddressOrder;
-use crate::net::resolver::DnsSettings;
 use crate::policy::outcome::Ingress;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, Listener, MxSettings, SealReply, Settings, Timeouts,
@@ -32,7 +31,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         policies: policies(&file, source),
         listeners: listeners(&file, source)?,
         admin: file.admin.enabled.then_some(file.admin.listen.get_ref().0),
-        dns: dns(&file.dns),
+        dns: dns::settings(&file.dns, source)?,
         addresses: addresses(file.mx.addresses),
         allow_networks: file.mx.allow_networks.iter().map(|net| net.0).collect(),
         roots: Arc::new(tls::roots(&file.tls, source)?),
@@ -105,16 +104,6 @@ fn no_address_twice(file: &File, source: Source<'_>) -> Result<(), ConfigError> 
         seen.push(address);
     }
     Ok(())
-}
-
-fn dns(dns: &file::Dns) -> DnsSettings {
-    DnsSettings {
-        servers: dns.servers.iter().map(|server| server.0).collect(),
-        timeout: dns.timeout.0,
-        attempts: dns.attempts.as_usize(),
-        cache_entries: u64::from(dns.cache_entries.0),
-        failed_for: dns.failed_for.0,
-    }
 }
 
 fn addresses(order: file::Addresses) -> AddressOrder {
@@ -242,6 +231,7 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
         *path.get_mut() = absolute(&folder.join(path.get_ref()));
     };
     file.tls.ca_files.iter_mut().for_each(rewrite);
+    file.dns.trust_anchor.iter_mut().for_each(rewrite);
     for listener in &mut file.listener {
         let listener = listener.get_mut();
         let paths = [

@@ -25,6 +25,7 @@ use crate::policy::requirement::Roots;
 use crate::proxy::settings::{Listener, Settings};
 use crate::time::{Clock, SystemClock};
 
+mod dns;
 mod error;
 mod file;
 mod meaning;

@@ -196,7 +196,12 @@ fn uncommented(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A folder with the PEM files that the example names.
+/// A DNSKEY record, whose key nobody has.
+fn root_key() -> String {
+    format!(". 3600 IN DNSKEY 257 3 13 {}==\n", "A".repeat(86))
+}
+
+/// A folder with the files that the example names.
 fn folder_of_the_example() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let pair = rcgen::generate_simple_self_signed(["mta.example".to_owned()]).unwrap();
@@ -204,6 +209,7 @@ fn folder_of_the_example() -> tempfile::TempDir {
     write("mta.pem", pair.cert.pem());
     write("mta.key", pair.signing_key.serialize_pem());
     write("clients.pem", pair.cert.pem());
+    write("root.key", root_key());
     folder
 }
 
@@ -215,6 +221,7 @@ fn the_keys_that_the_example_comments_out_are_keys() {
     let config = Config::parse(&text, &folder.path().join("waxseal.toml")).unwrap();
     assert_eq!(config.settings.hostname, "mail.example.com");
     assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap()]);
+    assert_eq!(config.dns.anchor, root_key().parse().unwrap());
     assert!(matches!(config.listeners[0].tls, MtaTls::Offered(_)));
     assert!(matches!(config.listeners[1].tls, MtaTls::Off));
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
@@ -229,6 +236,7 @@ fn what_is_shown_parses_again_to_the_same() {
         [[listener]]\nkind = 'lmtp'\nlisten = '[::1]:0'\nallow = ['10.1.2.3/8', '192.0.2.1']\n\
         tls_certificate = 'mta.pem'\ntls_key = 'mta.key'\ntls_required = true\n\
         [admin]\nenabled = false\n[dns]\nservers = ['::1', '192.0.2.1:5353']\n\
+        dnssec = 'trust-ad'\ntrusted_path = true\ntrust_anchor = 'root.key'\ndane = 'required'\n\
         [mx]\naddresses = 'ipv4-only'\nallow_networks = ['10.0.0.0/8']\ndead_for = '0s'\n\
         [tls]\nroots = 'none'\nca_files = ['clients.pem']\nplaintext_fallback = false\n\
         [message]\nbare_newline = 'normalise'\nmax_size = 0\n[timeouts]\nready = '1m 30s'\n\

@@ -1,92 +1,251 @@
-//! hickory behind the [`Resolver`] port.
+//! hickory behind the [`Resolver`] port, and the DNSSEC status of every answer.
 //!
-//! Names are always asked as absolute names: no search list, no hosts file. hickory follows CNAMEs,
-//! keeps answers by their TTL, asks again over TCP when an answer is truncated, and tells a denial from
-//! a failure; this module translates, and nothing else.
+//! RFC 7672 stands and falls with that status, and hickory's own resolver reports it wrong: it calls an
+//! insecure chain of aliases secure, and takes forged denials for insecure ones. So hickory is used one
+//! floor lower: `servers` asks, and one of two modules tells the status. `trust_ad` believes the AD bit
+//! of a validating resolver on loopback; `validate` verifies signatures, with the rules of `proof` on
+//! top. `health` probes which of them works. Names are asked as absolute names: no search list, no hosts
+//! file, nothing answered locally.
+//!
+//! Answers are kept for their TTL, a bounded number of them, and the same question is under way only
+//! once, however many messages wait for it. Failures are not kept here.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, join_all};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::{TokioResolver, system_conf};
+use moka::Expiry;
+use moka::future::Cache;
 
 use crate::dns::{
     Answer, Dnssec, Exchange, Family, Found, LookupError, Mx, Resolver, Security, Tlsa,
 };
 use crate::name::{Domain, Host};
 
-/// How DNS is asked.
-#[derive(Debug, Clone)]
-pub struct DnsSettings {
-    /// Name servers; empty = those of the system.
-    pub servers: Vec<SocketAddr>,
-    /// For one query to one server.
-    pub timeout: Duration,
-    /// Queries before a look-up has failed.
-    pub attempts: usize,
-    /// Answers kept.
-    pub cache_entries: u64,
-    /// How long a look-up that failed is not tried again; zero = it is tried every time.
-    pub failed_for: Duration,
-}
+mod chain;
+mod health;
+mod proof;
+mod servers;
+mod settings;
+mod trust_ad;
+mod validate;
 
-/// The system has no usable resolver configuration.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot set up DNS: {0}; name the servers in waxseal.toml: [dns] servers = [\"127.0.0.1\"]"
-)]
-pub struct SetupError(String);
+use chain::End;
+use health::{candidates, choose};
+use servers::{Checking, Servers};
+use settings::Upstream;
+use trust_ad::Ad;
+use validate::Validator;
+
+pub use health::{Health, InForce, Probe};
+pub use settings::{Anchor, DaneNeed, DnsSettings, DnssecMode, Path, SetupError};
+
+/// An answer is kept so long at least, also where its TTL is 0: a burst of mail asks once.
+const LEAST_TTL: Duration = Duration::from_secs(5);
+/// And so long at most: a policy that was changed in haste counts within the hour.
+const MOST_TTL: Duration = Duration::from_secs(3600);
 
 /// A resolver that asks the configured servers.
-#[derive(Debug, Clone)]
-pub struct HickoryResolver(TokioResolver);
+#[derive(Clone)]
+pub struct DnsResolver(Arc<Inner>);
 
-impl HickoryResolver {
-    /// Builds the resolver; sends nothing.
+struct Inner {
+    settings: DnsSettings,
+    upstream: Upstream,
+    means: ArcSwap<Means>,
+    /// Answers of former means are not those of the present ones.
+    generation: AtomicU64,
+    cache: Cache<(u64, Name, RecordType), Arc<End>>,
+}
+
+/// How answers are got at present.
+enum Means {
+    TrustAd(Servers),
+    Validate(Validator),
+    Insecure(InForce, Servers),
+    Waiting,
+}
+
+impl Means {
+    fn in_force(&self) -> InForce {
+        match self {
+            Self::TrustAd(_) => InForce::TrustAd,
+            Self::Validate(_) => InForce::Validate,
+            Self::Insecure(in_force, _) => *in_force,
+            Self::Waiting => InForce::Waiting,
+        }
+    }
+
+    async fn look_up(&self, name: Name, kind: RecordType) -> Result<End, LookupError> {
+        match self {
+            Self::TrustAd(servers) => trust_ad::look_up(servers, name, kind, Ad::Believed).await,
+            Self::Validate(validator) => validator.look_up(name, kind).await,
+            Self::Insecure(_, servers) => trust_ad::look_up(servers, name, kind, Ad::Ignored).await,
+            Self::Waiting => Err(LookupError::NoDnssec),
+        }
+    }
+}
+
+impl DnsResolver {
+    /// Builds the resolver; sends nothing. Before the first [`probe`](Self::probe) nothing can be looked
+    /// up, unless DNSSEC is off.
     pub fn new(settings: &DnsSettings) -> Result<Self, SetupError> {
-        let config = if settings.servers.is_empty() {
-            let (system, _) =
-                system_conf::read_system_conf().map_err(|e| SetupError(e.to_string()))?;
-            // Without the search list: names of mail are absolute.
-            ResolverConfig::from_parts(None, Vec::new(), system.name_servers().to_vec())
-        } else {
-            let servers = settings
-                .servers
-                .iter()
-                .map(|server| name_server(*server))
-                .collect();
-            ResolverConfig::from_parts(None, Vec::new(), servers)
+        let cache = Cache::builder()
+            .max_capacity(settings.cache_entries)
+            .expire_after(ByTtl)
+            .build();
+        let inner = Inner {
+            upstream: Upstream::of(settings)?,
+            settings: settings.clone(),
+            means: ArcSwap::from_pointee(Means::Waiting),
+            generation: AtomicU64::new(0),
+            cache,
         };
-        let mut builder =
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        *builder.options_mut() = options(settings);
-        builder
-            .build()
-            .map(Self)
-            .map_err(|e| SetupError(e.to_string()))
+        if settings.dnssec == DnssecMode::Off {
+            let servers = inner.servers(&inner.upstream.servers, Checking::Server);
+            let means = Means::Insecure(InForce::Off, servers);
+            inner.means.store(Arc::new(means));
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The settings that it was built from.
+    pub fn settings(&self) -> &DnsSettings {
+        &self.0.settings
+    }
+
+    /// Finds out which servers give proven answers, and goes by that from now on.
+    pub async fn probe(&self) -> Health {
+        let inner = &self.0;
+        let mut probes = Vec::new();
+        for word in candidates(inner.settings.dnssec, inner.upstream.path_is_trusted) {
+            let servers = inner.upstream.servers.iter();
+            let all = join_all(servers.map(|server| inner.probe(*server, *word))).await;
+            let one_passed = all.iter().any(|(.., probe)| *probe == Probe::Passed);
+            probes.extend(all);
+            if one_passed {
+                break;
+            }
+        }
+        let settings = &inner.settings;
+        let before = inner.means.load().in_force();
+        let in_force = choose(settings.dnssec, settings.dane, &probes, before);
+        let health = Health { in_force, probes };
+        inner.adopt(&health);
+        health
     }
 
     async fn ask<T>(
         &self,
         name: &str,
         kind: RecordType,
-        pick: impl Fn(&RData) -> Option<T> + Send,
+        pick: impl Fn(&RData) -> Option<T>,
     ) -> Result<Answer<T>, LookupError> {
         let mut name = Name::from_ascii(name).map_err(|_| LookupError::Broken)?;
         name.set_fqdn(true);
-        classify(self.0.lookup(name, kind).await, pick)
+        let end = self.0.cached(name, kind).await?;
+        let found = match &end.found {
+            Found::Records(data) => Found::Records(data.iter().filter_map(pick).collect()),
+            Found::NoData => Found::NoData,
+            Found::NxDomain => Found::NxDomain,
+        };
+        Ok(Answer {
+            security: end.security,
+            expanded: end.expanded.as_ref().map(host).transpose()?,
+            found,
+        })
     }
 }
 
-impl Resolver for HickoryResolver {
+impl Inner {
+    fn servers(&self, addresses: &[SocketAddr], checking: Checking) -> Servers {
+        let DnsSettings {
+            timeout, attempts, ..
+        } = self.settings;
+        Servers::new(addresses, timeout, attempts, checking)
+    }
+
+    fn means(&self, in_force: InForce, addresses: &[SocketAddr]) -> Means {
+        match in_force {
+            InForce::TrustAd => Means::TrustAd(self.servers(addresses, Checking::Server)),
+            InForce::Validate => {
+                let servers = self.servers(addresses, Checking::Own);
+                Means::Validate(Validator::new(servers, self.settings.anchor.keys()))
+            }
+            InForce::Off | InForce::Unavailable => {
+                Means::Insecure(in_force, self.servers(addresses, Checking::Server))
+            }
+            InForce::Waiting => Means::Waiting,
+        }
+    }
+
+    /// The NS records of the root, which are signed, asked of one server.
+    async fn probe(&self, server: SocketAddr, word: InForce) -> (SocketAddr, InForce, Probe) {
+        let end = self
+            .means(word, &[server])
+            .look_up(Name::root(), RecordType::NS)
+            .await;
+        let probe = match end {
+            Ok(end) if end.security == Security::Secure => Probe::Passed,
+            Ok(_) | Err(LookupError::Bogus) => Probe::Failed,
+            Err(error) => Probe::Silent(error),
+        };
+        (server, word, probe)
+    }
+
+    fn adopt(&self, health: &Health) {
+        let servers = match health.in_force {
+            InForce::TrustAd | InForce::Validate => health.servers(health.in_force),
+            _ => self.upstream.servers.clone(),
+        };
+        let before = self.means.load().in_force();
+        self.means
+            .store(Arc::new(self.means(health.in_force, &servers)));
+        if before != health.in_force {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+            self.cache.invalidate_all();
+        }
+    }
+
+    /// An answer from the cache, or of a look-up that all who ask the same wait for together.
+    async fn cached(&self, name: Name, kind: RecordType) -> Result<Arc<End>, LookupError> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        let means = self.means.load_full();
+        let key = (generation, name.clone(), kind);
+        let look_up = async { means.look_up(name, kind).await.map(Arc::new) };
+        self.cache
+            .try_get_with(key, look_up)
+            .await
+            .map_err(|error| *error)
+    }
+}
+
+impl fmt::Debug for DnsResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DnsResolver")
+            .field("upstream", &self.0.upstream)
+            .field("in_force", &self.0.means.load().in_force())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Each answer lives for its own time.
+struct ByTtl;
+
+impl<K> Expiry<K, Arc<End>> for ByTtl {
+    fn expire_after_create(&self, _: &K, end: &Arc<End>, _: Instant) -> Option<Duration> {
+        Some(end.ttl.clamp(LEAST_TTL, MOST_TTL))
+    }
+}
+
+impl Resolver for DnsResolver {
     fn mx<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
         Box::pin(
             self.ask(domain.as_str(), RecordType::MX, |data| match data {
@@ -121,19 +280,16 @@ impl Resolver for HickoryResolver {
         port: u16,
     ) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>> {
         Box::pin(async move {
-            self.ask(
-                &format!("_{port}._tcp.{base}"),
-                RecordType::TLSA,
-                |data| match data {
-                    RData::TLSA(tlsa) => Some(Tlsa {
-                        usage: tlsa.cert_usage.into(),
-                        selector: tlsa.selector.into(),
-                        matching: tlsa.matching.into(),
-                        data: tlsa.cert_data.clone(),
-                    }),
-                    _ => None,
-                },
-            )
+            let owner = format!("_{port}._tcp.{base}");
+            self.ask(&owner, RecordType::TLSA, |data| match data {
+                RData::TLSA(tlsa) => Some(Tlsa {
+                    usage: tlsa.cert_usage.into(),
+                    selector: tlsa.selector.into(),
+                    matching: tlsa.matching.into(),
+                    data: tlsa.cert_data.clone(),
+                }),
+                _ => None,
+            })
             .await
         })
     }
@@ -141,42 +297,28 @@ impl Resolver for HickoryResolver {
     fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
         Box::pin(
             self.ask(host.as_str(), RecordType::CNAME, |data| match data {
-                RData::CNAME(cname) => cname.0.to_ascii().parse().ok(),
+                RData::CNAME(cname) => host_of(&cname.0),
                 _ => None,
             }),
         )
     }
 
     fn dnssec(&self) -> Dnssec {
-        Dnssec::Off
+        if self.0.means.load().in_force().works() {
+            Dnssec::Works
+        } else {
+            Dnssec::Off
+        }
     }
 }
 
-fn insecure<T>(found: Found<T>) -> Answer<T> {
-    Answer {
-        security: Security::Insecure,
-        expanded: None,
-        found,
-    }
+fn host_of(name: &Name) -> Option<Host> {
+    name.to_ascii().parse().ok()
 }
 
-fn name_server(server: SocketAddr) -> NameServerConfig {
-    let mut udp = ConnectionConfig::udp();
-    let mut tcp = ConnectionConfig::tcp();
-    udp.port = server.port();
-    tcp.port = server.port();
-    NameServerConfig::new(server.ip(), true, vec![udp, tcp])
-}
-
-fn options(settings: &DnsSettings) -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    options.timeout = settings.timeout;
-    options.attempts = settings.attempts;
-    options.cache_size = settings.cache_entries;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.ndots = 0;
-    options.try_tcp_on_error = true;
-    options
+/// A name that no host can have makes no sense at the end of a chain of aliases.
+fn host(name: &Name) -> Result<Host, LookupError> {
+    host_of(name).ok_or(LookupError::Broken)
 }
 
 /// The root name is a null MX (RFC 7505 §3).
@@ -184,42 +326,19 @@ fn exchange(name: &Name) -> Exchange {
     if name.is_root() {
         return Exchange::Null;
     }
-    name.to_ascii()
-        .parse()
-        .map_or(Exchange::Unusable, Exchange::Host)
+    host_of(name).map_or(Exchange::Unusable, Exchange::Host)
 }
 
-fn classify<T>(
-    result: Result<Lookup, NetError>,
-    pick: impl Fn(&RData) -> Option<T>,
-) -> Result<Answer<T>, LookupError> {
-    match result {
-        Ok(lookup) => {
-            let records: Vec<T> = lookup
-                .answers()
-                .iter()
-                .filter_map(|record| pick(&record.data))
-                .collect();
-            Ok(insecure(if records.is_empty() {
-                Found::NoData
-            } else {
-                Found::Records(records)
-            }))
-        }
-        Err(NetError::Dns(DnsError::NoRecordsFound(denial))) => match denial.response_code {
-            ResponseCode::NoError => Ok(insecure(Found::NoData)),
-            ResponseCode::NXDomain => Ok(insecure(Found::NxDomain)),
-            code => Err(refused(code)),
-        },
-        Err(NetError::Dns(DnsError::ResponseCode(code))) => Err(refused(code)),
-        Err(NetError::Timeout) => Err(LookupError::Timeout),
-        Err(_) => Err(LookupError::Broken),
-    }
+fn is_code(error: &NetError, code: ResponseCode) -> bool {
+    matches!(error, NetError::Dns(DnsError::ResponseCode(other)) if *other == code)
 }
 
-fn refused(code: ResponseCode) -> LookupError {
-    match code {
-        ResponseCode::ServFail => LookupError::ServFail,
-        _ => LookupError::Refused,
+fn failure(error: &NetError) -> LookupError {
+    match error {
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => LookupError::ServFail,
+        NetError::Dns(DnsError::ResponseCode(_)) => LookupError::Refused,
+        NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. }) => LookupError::Bogus,
+        NetError::Timeout => LookupError::Timeout,
+        _ => LookupError::Broken,
     }
 }

@@ -61,7 +61,7 @@ impl World {
         let config = format!(
             r#"
             policies = "policies"
-            dns = {{ servers = ["{}"], timeout = "1s", attempts = 1 }}
+            dns = {{ servers = ["{}"], timeout = "1s", attempts = 1, dnssec = "off" }}
             mx = {{ port = {}, allow_networks = ["127.0.0.0/8"] }}
             tls = {{ roots = "none", ca_files = ["ca.pem"]{tls} }}
             "#,
@@ -78,7 +78,7 @@ impl World {
 
     async fn check(&self, domain: &str, depth: Depth) -> Report {
         let config = Config::load(Some(&self.config_file())).unwrap();
-        let gate = app::gate(&config).unwrap();
+        let gate = app::gate(&config).await.unwrap();
         let destination = domain.parse().unwrap();
         check::run(
             &gate,

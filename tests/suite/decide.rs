@@ -77,7 +77,7 @@ impl<'t> Row<'t> {
     }
 
     async fn verdict(&self) -> String {
-        let gate = match self.gate() {
+        let gate = match self.gate().await {
             Ok(gate) => gate,
             Err(error) => return format!("=> not loaded: {error}\n"),
         };
@@ -87,7 +87,7 @@ impl<'t> Row<'t> {
     }
 
     /// A gate that has loaded the rules and asks the facts.
-    fn gate(&self) -> Result<Gate, String> {
+    async fn gate(&self) -> Result<Gate, String> {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("policies");
         std::fs::create_dir(&folder).unwrap();
@@ -99,9 +99,9 @@ impl<'t> Row<'t> {
             .collect();
         let file = format!("rule = [\n{}\n]\n", rules.join("\n"));
         std::fs::write(folder.join("rules.toml"), file).unwrap();
-        let settings = "[dns]\nservers = ['127.0.0.1:53']\n";
+        let settings = "[dns]\nservers = ['127.0.0.1:53']\ndnssec = 'off'\n";
         let config = Config::parse(settings, &home.path().join("waxseal.toml")).unwrap();
-        let mut gate = app::gate(&config).map_err(|error| {
+        let mut gate = app::gate(&config).await.map_err(|error| {
             let text = error.to_string();
             text.replace(&format!("{}/", folder.display()), "")
         })?;

@@ -156,6 +156,7 @@ fn base(dns: SocketAddr, mx_port: u16) -> Table {
         servers = ["{dns}"]
         timeout = "1s"
         attempts = 1
+        dnssec = "off"
         [mx]
         port = {mx_port}
         allow_networks = ["127.0.0.0/8", "::1/128"]
