@@ -1,0 +1,103 @@
+//! A certificate's outline: just enough of X.509 to find its key and its names.
+//!
+//! Mail servers show certificates that no strict parser takes: X.509 v1, serial numbers below zero,
+//! dates and texts in the wrong encoding, extensions that contradict each other. Where nothing but the
+//! key counts, as for a handshake signature, a fingerprint, or a TLSA record of usage 3, what is wrong
+//! beside the key must not matter. So the walk here reads tags and lengths and no contents, and
+//! promises nothing about the certificate.
+
+use x509_parser::asn1_rs::{Any, Class, FromBer, Tag};
+
+/// The parts of a certificate that it is told apart by, each with its tag and length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline<'a> {
+    /// The name of the issuer.
+    pub issuer: &'a [u8],
+    /// The name of the subject.
+    pub subject: &'a [u8],
+    /// The `SubjectPublicKeyInfo`.
+    pub public_key: &'a [u8],
+}
+
+/// The outline of a certificate (RFC 5280 §4.1); `None` where there is none to be seen.
+pub fn outline(certificate: &[u8]) -> Option<Outline<'_>> {
+    let (certificate, _) = sequence(certificate)?;
+    let (mut rest, _) = sequence(certificate)?;
+    // RFC 5280 §4.1.2.1: version 1 is the default, which is not encoded.
+    if element(rest)?.is_version() {
+        rest = element(rest)?.rest;
+    }
+    let [_serial, _signature, issuer, _validity, subject] = elements(&mut rest)?;
+    let public_key = element(rest)?;
+    is_public_key(public_key.whole).then_some(Outline {
+        issuer,
+        subject,
+        public_key: public_key.whole,
+    })
+}
+
+/// The `SubjectPublicKeyInfo` of a certificate, with its tag and length.
+pub fn public_key(certificate: &[u8]) -> Option<&[u8]> {
+    outline(certificate).map(|outline| outline.public_key)
+}
+
+/// Whether `der` is an outlined certificate and nothing behind it.
+pub fn is_certificate(der: &[u8]) -> bool {
+    is_alone(der) && outline(der).is_some()
+}
+
+/// Whether `der` looks like a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) and nothing behind it: an
+/// algorithm and a bit string.
+pub fn is_public_key(der: &[u8]) -> bool {
+    let parts = || {
+        let (key, _) = sequence(der)?;
+        let (_, bits) = sequence(key)?;
+        element(bits)
+    };
+    is_alone(der) && parts().is_some_and(|bits| bits.any.tag() == Tag::BitString)
+}
+
+/// What is inside one element, without its tag and length.
+pub fn contents(der: &[u8]) -> Option<&[u8]> {
+    element(der).map(|element| element.any.data)
+}
+
+/// One element and what follows it.
+struct Element<'a> {
+    any: Any<'a>,
+    whole: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl Element<'_> {
+    fn is_version(&self) -> bool {
+        self.any.class() == Class::ContextSpecific && self.any.tag() == Tag(0)
+    }
+}
+
+fn element(der: &[u8]) -> Option<Element<'_>> {
+    // BER, because a length in more octets than DER allows is no reason to give up.
+    let (rest, any) = Any::from_ber(der).ok()?;
+    let whole = &der[..der.len() - rest.len()];
+    Some(Element { any, whole, rest })
+}
+
+/// The contents of a sequence, and what follows it.
+fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let element = element(der)?;
+    (element.any.tag() == Tag::Sequence).then_some((element.any.data, element.rest))
+}
+
+/// The next elements, each with its tag and length.
+fn elements<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<[&'a [u8]; N]> {
+    let mut found = [*rest; N];
+    for slot in &mut found {
+        let next = element(rest)?;
+        (*slot, *rest) = (next.whole, next.rest);
+    }
+    Some(found)
+}
+
+fn is_alone(der: &[u8]) -> bool {
+    element(der).is_some_and(|element| element.rest.is_empty())
+}
