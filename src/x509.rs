@@ -101,3 +101,63 @@ fn elements<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<[&'a [u8]; N]> {
 fn is_alone(der: &[u8]) -> bool {
     element(der).is_some_and(|element| element.rest.is_empty())
 }
+
+#[cfg(test)]
+pub(crate) mod odd;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use super::*;
+
+    fn plain() -> Vec<u8> {
+        let params = CertificateParams::new(vec!["mx.test".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_plain_certificate_has_the_outline_that_a_parser_finds() {
+        let der = plain();
+        let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+        let outline = outline(&der).unwrap();
+        assert_eq!(outline.public_key, parsed.public_key().raw);
+        assert_eq!(outline.subject, parsed.subject().as_raw());
+        assert_eq!(outline.issuer, parsed.issuer().as_raw());
+        assert!(is_certificate(&der) && !is_public_key(&der));
+        assert!(is_public_key(outline.public_key) && !is_certificate(outline.public_key));
+    }
+
+    #[test]
+    fn an_odd_certificate_has_one_too() {
+        for (what, der) in odd::certificates() {
+            let outline = outline(&der).expect(what);
+            assert!(is_public_key(outline.public_key), "{what}");
+            assert!(is_certificate(&der), "{what}");
+        }
+    }
+
+    #[test]
+    fn half_a_certificate_has_none() {
+        let der = plain();
+        for end in 0..der.len() {
+            assert_eq!(outline(&der[..end]), None);
+        }
+        assert!(outline(&[&der[..], b"more"].concat()).is_some());
+        assert!(!is_certificate(&[&der[..], b"more"].concat()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_it_panic(octets: Vec<u8>, at: prop::sample::Index, octet: u8) {
+            outline(&octets);
+            let mut der = plain();
+            let at = at.index(der.len());
+            der[at] = octet;
+            outline(&der);
+        }
+    }
+}

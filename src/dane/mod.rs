@@ -206,3 +206,6 @@ impl fmt::Display for Brief<'_> {
         f.write_str(if data.len() > 8 { ".." } else { "" })
     }
 }
+
+#[cfg(test)]
+mod tests;
