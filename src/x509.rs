@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_odd_certificate_has_one_too() {
-        for (what, der) in odd::certificates() {
+        for (what, der) in odd::certificates(&KeyPair::generate().unwrap()) {
             let outline = outline(&der).expect(what);
             assert!(is_public_key(outline.public_key), "{what}");
             assert!(is_certificate(&der), "{what}");

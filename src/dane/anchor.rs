@@ -12,8 +12,8 @@ use crate::name::Host;
 use crate::time::UnixTime;
 use crate::x509;
 
-/// How many authorities a path is searched from; each search may verify many signatures.
-const MAX_SEARCHES: usize = 32;
+/// How many authorities that only a record knows are tried; each may take many signatures.
+const MAX_BROUGHT: usize = 32;
 /// How many issuers of the same name are considered: a search tries them all at each step.
 const MAX_NAMESAKES: usize = 3;
 
@@ -24,7 +24,7 @@ pub(super) struct Authorities<'c> {
     issuers: Vec<CertificateDer<'c>>,
     now: UnixTime,
     tried: Vec<Option<Result<(), MismatchKind>>>,
-    searches: usize,
+    brought: usize,
 }
 
 impl<'c> Authorities<'c> {
@@ -35,7 +35,7 @@ impl<'c> Authorities<'c> {
             issuers: issuers(chain),
             now,
             tried: vec![None; chain.len()],
-            searches: 0,
+            brought: 0,
         }
     }
 
@@ -75,20 +75,25 @@ impl<'c> Authorities<'c> {
     /// RFC 7671 §5.2.2, §5.2.3: with matching type 0 the record is the authority, and the server need
     /// not send it.
     fn brought(&mut self, tlsa: &Tlsa) -> Result<(), MismatchKind> {
+        self.brought += 1;
+        if self.brought > MAX_BROUGHT {
+            let why = "too many authorities to try";
+            return Err(MismatchKind::NotTrusted(why.to_owned()));
+        }
         match tlsa.selector {
             0 => self.certificate(&CertificateDer::from(tlsa.data.as_slice())),
             _ => self.key(&tlsa.data),
         }
     }
 
-    fn certificate(&mut self, authority: &CertificateDer<'_>) -> Result<(), MismatchKind> {
+    fn certificate(&self, authority: &CertificateDer<'_>) -> Result<(), MismatchKind> {
         let depth = fit(authority, self.now)?;
         let anchor = webpki::anchor_from_trusted_cert(authority).map_err(|error| kind(&error))?;
         self.search(&[anchor], depth)
     }
 
     /// A bare key has no name, so it goes by the names that the chain calls its issuers.
-    fn key(&mut self, key: &[u8]) -> Result<(), MismatchKind> {
+    fn key(&self, key: &[u8]) -> Result<(), MismatchKind> {
         let outlines = self.chain.iter().filter_map(|shown| shown.outline);
         let mut names: Vec<&[u8]> = outlines.map(|outline| outline.issuer).collect();
         names.sort_unstable();
@@ -106,16 +111,7 @@ impl<'c> Authorities<'c> {
 
     /// Searches a path from the server's certificate to one of `anchors` (RFC 5280 §6), with at most
     /// `depth` authorities in between, and looks at the name.
-    fn search(
-        &mut self,
-        anchors: &[TrustAnchor<'_>],
-        depth: Option<u32>,
-    ) -> Result<(), MismatchKind> {
-        self.searches += 1;
-        if self.searches > MAX_SEARCHES {
-            let why = "too many authorities to try";
-            return Err(MismatchKind::NotTrusted(why.to_owned()));
-        }
+    fn search(&self, anchors: &[TrustAnchor<'_>], depth: Option<u32>) -> Result<(), MismatchKind> {
         let leaf = self.chain.first().map(|shown| shown.der);
         let leaf = leaf.ok_or(MismatchKind::NoMatch)?;
         let certificate = EndEntityCert::try_from(leaf).map_err(|error| kind(&error))?;

@@ -52,7 +52,8 @@ pub struct Record {
     pub usability: Result<(), Unusable>,
 }
 
-/// Why a record cannot be used. The set has to be treated as if it were not there, but TLS is owed.
+/// Why a record cannot be used. It matches nothing; but where a set has no other records, TLS is still
+/// owed (RFC 7672 §2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unusable {
     /// RFC 7672 §3.1.3: usages 0 and 1 are not for SMTP; all others but 2 and 3 are unknown.
@@ -99,7 +100,7 @@ impl TlsaSet {
         }
     }
 
-    /// The base domain (RFC 7672 §2.2.2): the host that the records are of.
+    /// The base domain (RFC 7672 §2.2.3): the host that the records are of.
     pub fn base(&self) -> &Host {
         &self.base
     }

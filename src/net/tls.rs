@@ -120,3 +120,6 @@ fn describe(connection: &ClientConnection) -> Option<Handshake> {
         chain,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,18 +50,17 @@ pub(crate) fn version_1(certificate: &Certificate, key: &KeyPair) -> Vec<u8> {
     })
 }
 
-/// Certificates that webpki does not take, and what is odd about them.
-pub(crate) fn certificates() -> Vec<(&'static str, Vec<u8>)> {
-    let key = KeyPair::generate().unwrap();
+/// Certificates with this key that webpki does not take, and what is odd about them.
+pub(crate) fn certificates(key: &KeyPair) -> Vec<(&'static str, Vec<u8>)> {
     let params = CertificateParams::new(vec!["mx.test".to_owned()]).unwrap();
-    let plain = params.self_signed(&key).unwrap();
-    let with = |at: usize, part: Vec<u8>| altered(&plain, &key, |parts| parts[at] = part);
+    let plain = params.self_signed(key).unwrap();
+    let with = |at: usize, part: Vec<u8>| altered(&plain, key, |parts| parts[at] = part);
     let extensions = |contents: &[u8]| with(7, tlv(0xa3, contents));
-    let mut long = altered(&plain, &key, |_| {});
+    let mut long = altered(&plain, key, |_| {});
     // The same length in one octet more than it takes.
     long.splice(1..2, [0x83, 0]);
     vec![
-        ("version 1", version_1(&plain, &key)),
+        ("version 1", version_1(&plain, key)),
         ("version 2", with(0, tlv(0xa0, &[2, 1, 1]))),
         (
             "a version that does not exist",

@@ -158,7 +158,7 @@ fn usage_3_asks_for_no_name_date_or_issuer() {
 
 #[test]
 fn usage_3_takes_certificates_that_no_strict_parser_takes() {
-    for (what, der) in crate::x509::odd::certificates() {
+    for (what, der) in x509::odd::certificates(&KeyPair::generate().unwrap()) {
         let chain = [Certificate::from(der)];
         assert!(
             webpki::EndEntityCert::try_from(&chain[0]).is_err(),
