@@ -6,7 +6,12 @@
 //! beside the key must not matter. So the walk here reads tags and lengths and no contents, and
 //! promises nothing about the certificate.
 
-use x509_parser::asn1_rs::{Any, Class, FromBer, Tag};
+use x509_parser::asn1_rs::{Any, FromBer};
+
+/// Identifier octets.
+const VERSION: u8 = 0xa0;
+const SEQUENCE: u8 = 0x30;
+const BIT_STRING: u8 = 0x03;
 
 /// The parts of a certificate that it is told apart by, each with its tag and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub fn outline(certificate: &[u8]) -> Option<Outline<'_>> {
     let (certificate, _) = sequence(certificate)?;
     let (mut rest, _) = sequence(certificate)?;
     // RFC 5280 §4.1.2.1: version 1 is the default, which is not encoded.
-    if element(rest)?.is_version() {
+    if element(rest)?.is(VERSION) {
         rest = element(rest)?.rest;
     }
     let [_serial, _signature, issuer, _validity, subject] = elements(&mut rest)?;
@@ -54,24 +59,24 @@ pub fn is_public_key(der: &[u8]) -> bool {
         let (_, bits) = sequence(key)?;
         element(bits)
     };
-    is_alone(der) && parts().is_some_and(|bits| bits.any.tag() == Tag::BitString)
+    is_alone(der) && parts().is_some_and(|bits| bits.is(BIT_STRING))
 }
 
 /// What is inside one element, without its tag and length.
 pub fn contents(der: &[u8]) -> Option<&[u8]> {
-    element(der).map(|element| element.any.data)
+    element(der).map(|element| element.contents)
 }
 
 /// One element and what follows it.
 struct Element<'a> {
-    any: Any<'a>,
+    contents: &'a [u8],
     whole: &'a [u8],
     rest: &'a [u8],
 }
 
 impl Element<'_> {
-    fn is_version(&self) -> bool {
-        self.any.class() == Class::ContextSpecific && self.any.tag() == Tag(0)
+    fn is(&self, identifier: u8) -> bool {
+        self.whole.first() == Some(&identifier)
     }
 }
 
@@ -79,13 +84,20 @@ fn element(der: &[u8]) -> Option<Element<'_>> {
     // BER, because a length in more octets than DER allows is no reason to give up.
     let (rest, any) = Any::from_ber(der).ok()?;
     let whole = &der[..der.len() - rest.len()];
-    Some(Element { any, whole, rest })
+    let contents = any.data;
+    Some(Element {
+        contents,
+        whole,
+        rest,
+    })
 }
 
 /// The contents of a sequence, and what follows it.
 fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let element = element(der)?;
-    (element.any.tag() == Tag::Sequence).then_some((element.any.data, element.rest))
+    element
+        .is(SEQUENCE)
+        .then_some((element.contents, element.rest))
 }
 
 /// The next elements, each with its tag and length.

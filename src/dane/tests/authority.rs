@@ -181,6 +181,14 @@ fn an_authority_has_to_be_a_ca() {
         told.starts_with("invalid: ") && told.contains("EndEntityUsedAsCa"),
         "{told}"
     );
+    let mut params = ca_params("denies it");
+    params.is_ca = IsCa::ExplicitNoCa;
+    let denies = Made::new(params, KeyPair::generate().unwrap(), None);
+    let below = [
+        leaf(leaf_params("mx.a.test"), Some(&denies)),
+        denies.der.clone(),
+    ];
+    assert_eq!(each(&denies.der, &below), NO_CA);
     let as_ca = Chain::of(ca_params("mx.a.test"));
     assert!(
         is_mismatch(&each(&as_ca.root.der, &as_ca.shown)),

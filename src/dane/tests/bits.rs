@@ -24,6 +24,32 @@ fn fields(usage: u8) -> impl Strategy<Value = Fields> {
     prop::sample::select(&COMBINATIONS[..]).prop_map(move |(s, m)| (usage, s, m))
 }
 
+fn each_bit(octets: &[u8], check: impl Fn(Vec<u8>)) {
+    for bit in 0..octets.len() * 8 {
+        let mut flipped = octets.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        check(flipped);
+    }
+}
+
+#[test]
+fn each_in_a_bare_key() {
+    let record = tlsa((2, 1, 0), &CHAIN.root.der);
+    each_bit(&record.data, |data| {
+        let record = Tlsa { data, ..record };
+        assert!(judge([record], &CHAIN.shown[..2]).is_err());
+    });
+}
+
+#[test]
+fn each_in_a_certificate_below_an_authority() {
+    let record = tlsa((2, 1, 1), &CHAIN.middle.der);
+    each_bit(&CHAIN.shown[0], |leaf| {
+        let shown = [leaf.into(), CHAIN.middle.der.clone()];
+        assert!(judge([record.clone()], &shown).is_err());
+    });
+}
+
 proptest! {
     #[test]
     fn in_the_record(fields in prop_oneof![fields(2), fields(3)], depth in 1..3usize, at: Index) {
