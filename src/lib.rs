@@ -29,8 +29,8 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | L0 | [`name`], [`time`] |
-//! | L1 | [`dns`], [`smtp`] |
+//! | L0 | [`name`], [`time`], [`x509`] |
+//! | L1 | [`dns`], [`dane`], [`smtp`] |
 //! | L2 | [`policy`] |
 //! | L3 | [`net`] |
 //! | L4 | [`discover`] |
@@ -42,6 +42,7 @@ pub mod app;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod dane;
 pub mod discover;
 pub mod dns;
 pub mod journal;
@@ -53,3 +54,4 @@ pub mod policy;
 pub mod proxy;
 pub mod smtp;
 pub mod time;
+pub mod x509;

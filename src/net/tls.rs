@@ -6,6 +6,8 @@
 //! `policy::authorize` judges the chain afterwards. TLS 1.2 and 1.3 only, 1.3 preferred, with the
 //! hybrid group X25519MLKEM768 (post-quantum) offered.
 
+mod recorder;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,23 +16,18 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::client::Resumption as Tickets;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
-};
-use tokio_rustls::rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, ProtocolVersion,
-    ServerConfig, SignatureScheme,
+    ClientConfig, ClientConnection, Error, HandshakeKind, ProtocolVersion, ServerConfig,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::name::Host;
 use crate::policy::failure::Fault;
 use crate::policy::handshake::{Handshake, Resumption, TlsVersion};
+
+use recorder::Recorder;
 
 /// Makes TLS connections to MX hosts.
 #[derive(Clone)]
@@ -40,9 +37,7 @@ impl TlsClient {
     /// A client with aws-lc-rs, TLS 1.2 and 1.3.
     pub fn new() -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Recorder {
-            algorithms: provider.signature_verification_algorithms,
-        };
+        let verifier = Recorder::new(&provider);
         let mut config =
             ClientConfig::builder_with_provider(Arc::<CryptoProvider>::clone(&provider))
                 .with_safe_default_protocol_versions()?
@@ -126,44 +121,5 @@ fn describe(connection: &ClientConnection) -> Option<Handshake> {
     })
 }
 
-/// Verifies that the server owns the key of the certificate it shows, and nothing about the certificate.
-#[derive(Debug)]
-struct Recorder {
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Recorder {
-    /// Accepts: `policy::authorize` judges the chain after the handshake.
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
+#[cfg(test)]
+mod tests;

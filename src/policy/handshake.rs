@@ -4,7 +4,8 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::x509;
 
 /// A TLS version that waxseal speaks; nothing older exists here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,8 +90,7 @@ impl Fingerprint {
 
     /// The digest of a certificate's `SubjectPublicKeyInfo`; `None` where the certificate cannot be read.
     pub fn of_public_key(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-        Some(Self::of(parsed.public_key().raw))
+        x509::public_key(certificate).map(Self::of)
     }
 
     /// Parses `sha256:` and 64 hexadecimal digits, with or without colons between the octets.

@@ -1,0 +1,169 @@
+//! Handshakes with a server that shows odd certificates, and with one that does not own what it shows.
+
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
+    PKCS_RSA_SHA256,
+};
+use tokio::net::TcpListener;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::internal::msgs::codec::{Codec, Reader};
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
+
+use super::*;
+use crate::policy::handshake::Fingerprint;
+use crate::x509::{self, odd};
+
+/// A server that shows `certificate` and signs with `key`, whether they belong together or not.
+fn server(
+    version: &'static SupportedProtocolVersion,
+    certificate: &[u8],
+    key: &KeyPair,
+) -> TlsAcceptor {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let certified = CertifiedKey::new(vec![CertificateDer::from(certificate.to_vec())], key);
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn shake_hands(
+    version: &'static SupportedProtocolVersion,
+    certificate: &[u8],
+    key: &KeyPair,
+) -> Result<Handshake, Fault> {
+    let acceptor = server(version, certificate, key);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor.accept(stream).await.is_ok()
+    });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let client = TlsClient::new().unwrap();
+    let within = Duration::from_secs(20);
+    let shaken = client.handshake(stream, None, address.ip(), within).await;
+    // A stream that is dropped too early could look like a failure to the server.
+    server.await.unwrap();
+    shaken.map(|(_, handshake)| handshake)
+}
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+const WRONG: &str = "invalid peer certificate: BadSignature";
+
+#[tokio::test]
+async fn the_signature_of_an_odd_certificate_is_verified() {
+    let [key, other] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    for (what, certificate) in odd::certificates(&key) {
+        for version in VERSIONS {
+            let good = shake_hands(version, &certificate, &key).await;
+            assert_eq!(good.unwrap().chain[0].as_ref(), certificate, "{what}");
+            let bad = shake_hands(version, &certificate, &other).await;
+            assert_eq!(bad, Err(Fault::Handshake(WRONG.to_owned())), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_version_1_may_have_any_key() {
+    for algorithm in [
+        &PKCS_ECDSA_P256_SHA256,
+        &PKCS_ECDSA_P384_SHA384,
+        &PKCS_ED25519,
+        &PKCS_RSA_SHA256,
+    ] {
+        let [key, other] = [(); 2].map(|()| KeyPair::generate_for(algorithm).unwrap());
+        let plain = CertificateParams::default().self_signed(&key).unwrap();
+        let certificate = odd::version_1(&plain, &key);
+        for version in VERSIONS {
+            for der in [plain.der().as_ref(), &certificate] {
+                let good = shake_hands(version, der, &key).await.unwrap();
+                let print = Fingerprint::of_public_key(&good.chain[0]);
+                assert_eq!(print, x509::public_key(der).map(Fingerprint::of));
+                let bad = shake_hands(version, der, &other).await;
+                assert_eq!(bad, Err(Fault::Handshake(WRONG.to_owned())));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_without_a_key_proves_nothing() {
+    let key = KeyPair::generate().unwrap();
+    for version in VERSIONS {
+        for rubbish in [&b"no certificate"[..], &[0x30, 0], &[0x30, 2, 0x30, 0]] {
+            assert!(shake_hands(version, rubbish, &key).await.is_err());
+        }
+    }
+}
+
+/// A certificate with an RSA key of 1024 bits, and `signed` signed with it.
+const SMALL: &[u8] = include_bytes!("../../../tests/data/rsa1024/certificate.der");
+const PKCS1_SHA256: &[u8] = include_bytes!("../../../tests/data/rsa1024/pkcs1-sha256");
+const PKCS1_SHA384: &[u8] = include_bytes!("../../../tests/data/rsa1024/pkcs1-sha384");
+const PKCS1_SHA512: &[u8] = include_bytes!("../../../tests/data/rsa1024/pkcs1-sha512");
+const PSS_SHA256: &[u8] = include_bytes!("../../../tests/data/rsa1024/pss-sha256");
+
+fn signature(scheme: SignatureScheme, octets: &[u8]) -> DigitallySignedStruct {
+    let mut encoded = u16::from(scheme).to_be_bytes().to_vec();
+    encoded.extend(u16::try_from(octets.len()).unwrap().to_be_bytes());
+    encoded.extend(octets);
+    DigitallySignedStruct::read(&mut Reader::init(&encoded)).unwrap()
+}
+
+/// Whether it verifies with the small key in TLS 1.2; in TLS 1.3 it never does.
+fn verifies(message: &[u8], scheme: SignatureScheme, octets: &[u8]) -> bool {
+    let recorder = Recorder::new(&aws_lc_rs::default_provider());
+    let certificate = CertificateDer::from(SMALL);
+    let signature = signature(scheme, octets);
+    let in_1_3 = recorder.verify_tls13_signature(message, &certificate, &signature);
+    assert!(in_1_3.is_err(), "{scheme:?}");
+    let in_1_2 = recorder.verify_tls12_signature(message, &certificate, &signature);
+    in_1_2.is_ok()
+}
+
+#[test]
+fn a_small_rsa_key_signs_in_tls_1_2() {
+    use SignatureScheme as Scheme;
+    assert!(verifies(b"signed", Scheme::RSA_PKCS1_SHA256, PKCS1_SHA256));
+    assert!(verifies(b"signed", Scheme::RSA_PKCS1_SHA512, PKCS1_SHA512));
+}
+
+#[test]
+fn a_wrong_signature_of_a_small_rsa_key_is_refused() {
+    use SignatureScheme as Scheme;
+    let [by_256, by_512] = [Scheme::RSA_PKCS1_SHA256, Scheme::RSA_PKCS1_SHA512];
+    for (message, scheme, octets, why) in [
+        (&b"forged"[..], by_256, PKCS1_SHA256, "another message"),
+        (b"forged", by_512, PKCS1_SHA512, "another message"),
+        (b"signed", by_256, PKCS1_SHA512, "another digest"),
+        (b"signed", by_512, PKCS1_SHA256, "another digest"),
+        (b"signed", by_256, &PKCS1_SHA256[1..], "cut"),
+        (b"signed", by_256, &[], "nothing"),
+        (
+            b"signed",
+            Scheme::RSA_PKCS1_SHA384,
+            PKCS1_SHA384,
+            "not known",
+        ),
+        (b"signed", Scheme::RSA_PSS_SHA256, PSS_SHA256, "not known"),
+    ] {
+        assert!(!verifies(message, scheme, octets), "{scheme:?}: {why}");
+    }
+}
+
+#[test]
+fn the_same_schemes_are_offered_as_without_small_keys() {
+    let provider = aws_lc_rs::default_provider();
+    let usual = provider
+        .signature_verification_algorithms
+        .supported_schemes();
+    assert_eq!(Recorder::new(&provider).supported_verify_schemes(), usual);
+}
