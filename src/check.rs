@@ -78,7 +78,9 @@ impl Grade {
 
     fn of_requirement(requirement: &Requirement) -> Self {
         match (&requirement.demand, requirement.mode) {
-            (Demand::Pkix { .. } | Demand::Fingerprint(_), Mode::Enforce) => Self::Authenticated,
+            (Demand::Pkix { .. } | Demand::Dane { .. } | Demand::Fingerprint(_), Mode::Enforce) => {
+                Self::Authenticated
+            }
             _ => Self::Unauthenticated,
         }
     }

@@ -5,7 +5,10 @@
 //! hosts are looked up at the same time, each in both families, and the failure of one host or one
 //! family is noted where it belongs and nowhere else: one broken MX does not hold up the others.
 //!
-//! This room promises facts, never a decision. hickory caches the answers by TTL; what is remembered here is
+//! Where a rule follows DANE, each host's TLSA records are looked up once its addresses are known
+//! ([`tlsa`]).
+//!
+//! This room promises facts, never a decision. The resolver caches the answers by TTL; what is remembered here is
 //! only that a look-up failed a moment ago, so that a name server that is silent does not cost every message
 //! to its domain the full time-out. What is remembered of a failure is a failure, never an absence.
 
@@ -16,9 +19,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use moka::sync::Cache;
 
-use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver};
+use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver, Security};
 use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
+
+mod tlsa;
 
 /// MX records of one domain that are looked at; a zone may hold thousands.
 const MAX_MX: usize = 50;
@@ -63,6 +68,20 @@ pub struct Discover {
 enum Question {
     Mx(Domain),
     Addresses(Host, Family),
+    Alias(Host),
+    Tlsa(Host, u16),
+}
+
+/// How much is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The hosts and their addresses.
+    Hosts,
+    /// And their TLSA records.
+    HostsAndTlsa {
+        /// The port that mail goes to.
+        port: u16,
+    },
 }
 
 impl Discover {
@@ -106,72 +125,101 @@ impl Discover {
     }
 
     /// The facts of a recipient's domain or literal.
-    pub async fn destination(&self, destination: &Destination) -> Facts {
-        let hosts = match destination {
-            Destination::Domain(domain) => self.mx_hosts(domain).await,
+    pub async fn destination(&self, destination: &Destination, scope: Scope) -> Facts {
+        match destination {
+            Destination::Domain(domain) => self.domain(domain, scope).await,
             Destination::Literal(address) => literal(*address),
-        };
-        facts(destination, hosts)
+        }
     }
 
     /// The facts of a rule's route: a host without MX.
-    pub async fn route(&self, host: &Destination) -> Facts {
-        let hosts = match host {
+    pub async fn route(&self, host: &Destination, scope: Scope) -> Facts {
+        match host {
             Destination::Domain(name) => {
-                Hosts::Known(vec![self.host(Host::from(name.clone()), 0).await])
+                let host = self.host(Host::from(name.clone()), 0, scope).await;
+                // The operator says where to; that needs no proof.
+                facts(
+                    next_hop(name),
+                    None,
+                    Security::Secure,
+                    Hosts::Known(vec![host]),
+                )
             }
             Destination::Literal(address) => literal(*address),
-        };
-        facts(host, hosts)
+        }
     }
 
-    async fn mx_hosts(&self, domain: &Domain) -> Hosts {
-        let answer = self
-            .ask(Question::Mx(domain.clone()), self.resolver.mx(domain))
-            .await;
-        let records = match answer.map(|answer| answer.found) {
-            Err(error) => return Hosts::LookupFailed(error),
-            Ok(Found::NxDomain) => return Hosts::NoSuchDomain,
+    async fn domain(&self, domain: &Domain, scope: Scope) -> Facts {
+        let question = Question::Mx(domain.clone());
+        match self.ask(question, self.resolver.mx(domain)).await {
+            Err(error) => facts(
+                next_hop(domain),
+                None,
+                Security::Insecure,
+                Hosts::LookupFailed(error),
+            ),
+            Ok(answer) => {
+                let hosts = self.mx_hosts(domain, answer.found, scope).await;
+                facts(next_hop(domain), answer.expanded, answer.security, hosts)
+            }
+        }
+    }
+
+    async fn mx_hosts(&self, domain: &Domain, found: Found<Mx>, scope: Scope) -> Hosts {
+        let records = match found {
+            Found::NxDomain => return Hosts::NoSuchDomain,
             // RFC 5321 §5.1: no MX record makes the domain its own host.
-            Ok(Found::NoData) => vec![(0, Host::from(domain.clone()))],
-            Ok(Found::Records(records)) => match usable(records) {
+            Found::NoData => vec![(0, Host::from(domain.clone()))],
+            Found::Records(records) => match usable(records) {
                 Ok(hosts) => hosts,
                 Err(hosts) => return hosts,
             },
         };
         let hosts = records
             .into_iter()
-            .map(|(preference, host)| self.host(host, preference));
+            .map(|(preference, host)| self.host(host, preference, scope));
         Hosts::Known(join_all(hosts).await)
     }
 
-    async fn host(&self, host: Host, preference: u16) -> HostFacts {
+    async fn host(&self, host: Host, preference: u16, scope: Scope) -> HostFacts {
         let families = self.order.families().iter();
         let answers = join_all(families.map(|family| self.addresses_of(&host, *family))).await;
+        let dane = match scope {
+            Scope::Hosts => Dane::Absent(NoDane::NotAsked),
+            Scope::HostsAndTlsa { port } => self.dane(&host, &answers, port).await,
+        };
         HostFacts {
             host: MailHost::Named(host),
             preference,
             addresses: addresses(answers),
-            dane: Dane::Absent(NoDane::NotLookedUp),
+            dane,
         }
     }
 }
 
-fn facts(next_hop: &Destination, hosts: Hosts) -> Facts {
+fn facts(next_hop: Destination, expanded: Option<Host>, security: Security, hosts: Hosts) -> Facts {
     Facts {
-        next_hop: next_hop.clone(),
+        next_hop,
+        expanded,
+        security,
         hosts,
         mta_sts: MtaSts::Absent(NoMtaSts::NotLookedUp),
     }
 }
 
-fn literal(address: IpAddr) -> Hosts {
-    Hosts::Known(vec![HostFacts {
+fn next_hop(domain: &Domain) -> Destination {
+    Destination::Domain(domain.clone())
+}
+
+fn literal(address: IpAddr) -> Facts {
+    let host = HostFacts {
         host: MailHost::Address(address),
         preference: 0,
         addresses: Addresses::Known(vec![address]),
-        dane: Dane::Absent(NoDane::NotLookedUp),
-    }])
+        dane: Dane::Absent(NoDane::NoName),
+    };
+    let hosts = Hosts::Known(vec![host]);
+    facts(Destination::Literal(address), None, Security::Secure, hosts)
 }
 
 /// Sorts the records and takes the hosts out of them, or says why there are none.

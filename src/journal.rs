@@ -24,6 +24,7 @@ impl Observer for Journal {
             Event::SessionOpened(_)
             | Event::SessionClosed(_)
             | Event::Lookup { .. }
+            | Event::TlsaLookup(_)
             | Event::Connected(_)
             | Event::Handshake(..)
             | Event::Attempt(_, None) => {}
@@ -62,6 +63,7 @@ fn leg(outcome: &Outcome) {
         rule = outcome.rule.as_ref().map(tracing::field::display),
         encryption = link.map(|link| link.seal.encryption()),
         authentication = link.map(|link| link.seal.authentication().label()),
+        tlsa = link.and_then(|link| link.tlsa.as_ref()).map(tracing::field::display),
         tls = tls.as_ref().map(|tls| tls.version.as_str()),
         cipher = tls.as_ref().map(|tls| tls.cipher),
         key_exchange = tls.as_ref().map(|tls| tls.key_exchange),
@@ -194,6 +196,8 @@ mod tests {
             link: Some(Link {
                 host: crate::name::MailHost::Named("mx.a.example".parse().unwrap()),
                 address: "192.0.2.1".parse().unwrap(),
+                policy: Policy::Rule,
+                tlsa: None,
                 seal: Seal::Tls {
                     version: TlsVersion::Tls13,
                     cipher: "TLS_AES_256_GCM_SHA384",

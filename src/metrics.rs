@@ -83,7 +83,7 @@ metrics! {
     /// Look-ups of what is known about a destination.
     lookups: IntCounterVec = |new| {
         let results = LookupResult::ALL.map(LookupResult::label);
-        new.counters_of("waxseal_policy_lookups_total", ["source", "result"], [MX], &results)
+        new.counters_of("waxseal_policy_lookups_total", ["source", "result"], [MX, DANE], &results)
     };
     /// Sessions of MTAs at this moment.
     sessions: ByWord<IntGaugeVec> = |new| new.gauge_by("waxseal_sessions", "listener", listeners());
@@ -119,8 +119,9 @@ metrics! {
 
 /// The result of an attempt that did not fail.
 const READY: &str = "ready";
-/// The one source of facts so far.
+/// The sources of facts.
 const MX: &str = "mx";
+const DANE: &str = "dane";
 
 fn policies() -> impl Iterator<Item = &'static str> {
     Policy::ALL.into_iter().map(Policy::label)
@@ -247,6 +248,10 @@ impl Observer for Metrics {
                 self.lookups.with_label_values(&[MX, result.label()]).inc();
                 self.lookup_seconds.observe(elapsed.as_secs_f64());
             }
+            Event::TlsaLookup(result) => self
+                .lookups
+                .with_label_values(&[DANE, result.label()])
+                .inc(),
             Event::Connected(elapsed) => self.connect_seconds.observe(elapsed.as_secs_f64()),
             Event::Handshake(handshake, elapsed) => {
                 self.handshake(handshake);

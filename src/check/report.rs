@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{Depth, Grade, Inspected, Report, most_telling};
+use crate::dane::Record;
+use crate::dns::Security;
 use crate::name::Domain;
 use crate::policy::authorize::Peer;
-use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
+use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoMtaSts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
 use crate::policy::requirement::{Demand, Mode, Requirement};
@@ -37,6 +39,11 @@ impl Report {
             writeln!(out, "sender    {sender}")?;
         }
         writeln!(out, "rule      {}", self.rule())?;
+        writeln!(
+            out,
+            "DNSSEC    MX {}",
+            security_word(self.decision.facts.security)
+        )?;
         writeln!(out, "MTA-STS   {}", mta_sts(&self.decision.facts))?;
         self.write_hosts(out)?;
         for (peer, port, seen) in &self.inspected {
@@ -74,14 +81,14 @@ impl Report {
                 Addresses::None => "no address".to_owned(),
                 Addresses::LookupFailed(error) => format!("address look-up failed: {error}"),
             };
-            let Dane::Absent(why) = host.dane;
             writeln!(
                 out,
-                "host      {} {}: {addresses}; DANE {}",
-                host.preference,
-                host.host,
-                dane(why)
+                "host      {} {}: {addresses}",
+                host.preference, host.host
             )?;
+            for line in dane_lines(&host.dane) {
+                writeln!(out, "DANE      {}: {line}", host.host)?;
+            }
         }
         if let Verdict::Deliver(plan) = &self.decision.verdict {
             for candidate in &plan.candidates {
@@ -131,6 +138,7 @@ impl Report {
                 "route": rule.route.as_ref().map(ToString::to_string),
                 "observe": rule.mode == Mode::Observe,
             })),
+            "mx_security": security_word(self.decision.facts.security),
             "mta_sts": mta_sts(&self.decision.facts),
             "hosts": hosts_json(&self.decision),
             "connections": self.inspected.iter().map(inspection_json).collect::<Vec<_>>(),
@@ -146,9 +154,45 @@ fn mta_sts(facts: &Facts) -> &'static str {
     }
 }
 
-fn dane(why: NoDane) -> &'static str {
-    match why {
-        NoDane::NotLookedUp => "not looked up by this version",
+/// What is known of a host's TLSA records, each with whether it can be used.
+fn dane_lines(dane: &Dane) -> Vec<String> {
+    match dane {
+        Dane::Absent(why) => vec![format!("none: {why}")],
+        Dane::LookupFailed { question, error } => {
+            vec![format!("the look-up of {question} failed: {error}")]
+        }
+        Dane::Published(set) => {
+            let record = |record: &Record| match &record.usability {
+                Ok(()) => record.tlsa.to_string(),
+                Err(why) => format!("{} (unusable: {why})", record.tlsa),
+            };
+            let owner = format!("TLSA of {}", set.owner());
+            let records = set.records().iter().map(record);
+            std::iter::once(owner).chain(records).collect()
+        }
+    }
+}
+
+fn dane_json(dane: &Dane) -> Value {
+    match dane {
+        Dane::Absent(why) => json!({"absent": why.to_string()}),
+        Dane::LookupFailed { question, error } => {
+            json!({"failed": format!("{question}: {error}")})
+        }
+        Dane::Published(set) => json!({
+            "owner": set.owner(),
+            "records": set.records().iter().map(|record| json!({
+                "record": record.tlsa.to_string(),
+                "unusable": record.usability.as_ref().err().map(ToString::to_string),
+            })).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn security_word(security: Security) -> &'static str {
+    match security {
+        Security::Secure => "secure",
+        Security::Insecure => "insecure",
     }
 }
 
@@ -160,6 +204,11 @@ fn demand(requirement: &Requirement) -> String {
         Demand::Pkix { references, roots } => {
             format!("TLS, trusted by {roots:?}, for {}", join(references.iter()))
         }
+        Demand::Dane { set, references } => format!(
+            "TLS, a match of {}, for usage 2 also one of the names {}",
+            set.owner(),
+            join(references.iter())
+        ),
         Demand::Fingerprint(prints) => format!("TLS, one of {} fingerprints", prints.len()),
         Demand::Unsatisfiable(failure) => failure.to_string(),
     };
@@ -217,6 +266,9 @@ fn write_inspection(
                 "          ready, authentication {}",
                 proof.authentication().label()
             )?;
+            if let Some(tlsa) = proof.tlsa() {
+                writeln!(out, "          matched TLSA {tlsa}")?;
+            }
             match proof.would_block() {
                 Some(failure) => writeln!(out, "          would be blocked: {failure}"),
                 None => Ok(()),
@@ -276,6 +328,7 @@ fn hosts_json(decision: &Decision) -> Vec<Value> {
                 Addresses::Known(known) => known.iter().map(ToString::to_string).collect(),
                 Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
             },
+            "dane": dane_json(&host.dane),
             "must": must(at),
         })
     };
@@ -295,6 +348,7 @@ fn inspection_json((peer, port, seen): &Inspected) -> Value {
             "key_exchange": handshake.key_exchange,
             "chain": handshake.chain.iter().map(|c| certificate_lines(c)).collect::<Vec<_>>(),
         })),
+        "tlsa": seen.proof.as_ref().ok().and_then(|proof| proof.tlsa()).map(ToString::to_string),
         "authentication": seen.proof.as_ref().ok().map(|proof| proof.authentication().label()),
         "failure": seen.proof.as_ref().err().map(Failure::to_string),
     })

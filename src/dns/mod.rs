@@ -137,6 +137,14 @@ pub enum LookupError {
     NoDnssec,
 }
 
+impl LookupError {
+    /// Whether the answer, or the name server, lacks a proof: not the network, but somebody's policy
+    /// stands in the way.
+    pub fn is_about_dnssec(self) -> bool {
+        matches!(self, Self::Bogus | Self::NoDnssec)
+    }
+}
+
 /// Whoever answers questions about names. A port: built once in `main.rs`, another one in tests.
 pub trait Resolver: Send + Sync {
     /// The MX records of a domain.

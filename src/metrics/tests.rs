@@ -3,7 +3,9 @@ use std::time::Duration;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::dane;
 use crate::dns::LookupError;
+use crate::dns::{Answer, Found, Security, Tlsa};
 use crate::name::MailHost;
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::failure::{CertificateFault, Phase};
@@ -22,6 +24,8 @@ fn sealed() -> Link {
     Link {
         host: peer().host,
         address: peer().address,
+        policy: Policy::Rule,
+        tlsa: None,
         seal: Seal::Tls {
             version: TlsVersion::Tls13,
             cipher: "TLS_AES_256_GCM_SHA384",
@@ -77,6 +81,8 @@ fn a_delivery_is_counted_by_how_it_left() {
 fn what_enforce_mode_would_have_blocked_is_counted_beside_the_delivery() {
     let mut outcome = outcome();
     outcome.link = Some(Link {
+        policy: Policy::Rule,
+        tlsa: None,
         seal: Seal::Open(WhyPlaintext::NotOffered),
         would_block: Some(peer().failure(Fault::StarttlsNotSupported)),
         ..sealed()
@@ -194,6 +200,24 @@ fn a_reload_is_counted_and_what_is_in_force_is_dated() {
     assert!(text.contains("waxseal_rules 7\n"));
 }
 
+/// What a host shows that has another key than its TLSA record.
+fn mismatch() -> dane::Mismatch {
+    let records = Found::Records(vec![Tlsa {
+        usage: 3,
+        selector: 0,
+        matching: 1,
+        data: vec![0; 32],
+    }]);
+    let answer = Answer {
+        security: Security::Secure,
+        expanded: None,
+        found: records,
+    };
+    let base = "mx.a.example".parse().unwrap();
+    let set = dane::TlsaSet::new(base, 25, answer.secure().unwrap());
+    dane::verify(&set, &[], &[b"no certificate".to_vec().into()], UnixTime(0)).unwrap_err()
+}
+
 #[test]
 fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
     let certificates = [
@@ -223,6 +247,7 @@ fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
             agreed: TlsVersion::Tls12,
             least: TlsVersion::Tls13,
         },
+        Fault::Tlsa(mismatch()),
     ]);
     assert_eq!(faults.len(), Fault::REASONS.len());
     for fault in faults {

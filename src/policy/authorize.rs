@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use webpki::{EndEntityCert, KeyUsage};
 
+use crate::dane;
 use crate::name::MailHost;
 use crate::policy::failure::{CertificateFault, Failure, Fault};
 use crate::policy::handshake::{Channel, Fingerprint, Handshake, WhyPlaintext};
@@ -20,14 +21,27 @@ use crate::time::UnixTime;
 /// cannot be copied, and `proxy` sends no MAIL FROM without it.
 #[derive(Debug)]
 pub struct Authorized {
-    authentication: Authentication,
+    proof: Proof,
     would_block: Option<Failure>,
 }
 
 impl Authorized {
     /// How the server's identity was proven.
     pub fn authentication(&self) -> Authentication {
-        self.authentication
+        match self.proof {
+            Proof::Dane(_) => Authentication::Dane,
+            Proof::Pkix => Authentication::Pkix,
+            Proof::Fingerprint => Authentication::Fingerprint,
+            Proof::None => Authentication::None,
+        }
+    }
+
+    /// The TLSA record that matched.
+    pub fn tlsa(&self) -> Option<&dane::Match> {
+        match &self.proof {
+            Proof::Dane(matched) => Some(matched),
+            _ => None,
+        }
     }
 
     /// What would have blocked the message, had its rule not been in `observe` mode.
@@ -36,9 +50,20 @@ impl Authorized {
     }
 }
 
+/// What proved the server's identity.
+#[derive(Debug)]
+enum Proof {
+    Dane(dane::Match),
+    Pkix,
+    Fingerprint,
+    None,
+}
+
 /// How a server's identity was proven. The `authentication` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Authentication {
+    /// A TLSA record that DNSSEC proves (RFC 7672).
+    Dane,
     /// A trusted chain and a matching name.
     Pkix,
     /// A fingerprint of the operator's.
@@ -49,11 +74,12 @@ pub enum Authentication {
 
 impl Authentication {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 3] = [Self::Pkix, Self::Fingerprint, Self::None];
+    pub const ALL: [Self; 4] = [Self::Dane, Self::Pkix, Self::Fingerprint, Self::None];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
         match self {
+            Self::Dane => "dane",
             Self::Pkix => "pkix",
             Self::Fingerprint => "fingerprint",
             Self::None => "none",
@@ -89,14 +115,14 @@ pub fn authorize(
     now: UnixTime,
 ) -> Result<Authorized, Failure> {
     match judge(requirement, channel, peer, now) {
-        Ok(authentication) => Ok(Authorized {
-            authentication,
+        Ok(proof) => Ok(Authorized {
+            proof,
             would_block: None,
         }),
         Err(failure) => match requirement.mode {
             Mode::Enforce => Err(failure),
             Mode::Observe => Ok(Authorized {
-                authentication: Authentication::None,
+                proof: Proof::None,
                 would_block: Some(failure),
             }),
         },
@@ -108,10 +134,10 @@ fn judge(
     channel: Channel<'_>,
     peer: &Peer,
     now: UnixTime,
-) -> Result<Authentication, Failure> {
+) -> Result<Proof, Failure> {
     let fail = |fault| Err(peer.failure(fault));
     let handshake = match (&requirement.demand, channel) {
-        (Demand::Plaintext | Demand::Opportunistic, _) => return Ok(Authentication::None),
+        (Demand::Plaintext | Demand::Opportunistic, _) => return Ok(Proof::None),
         (Demand::Unsatisfiable(failure), _) => return Err(failure.clone()),
         (_, Channel::Plaintext(why)) => return fail(missing_tls(why)),
         (_, Channel::Tls(handshake)) => handshake,
@@ -124,12 +150,15 @@ fn judge(
     }
     let verdict = match &requirement.demand {
         Demand::Pkix { references, roots } => {
-            pkix(handshake, references, roots, now).map(|()| Authentication::Pkix)
+            pkix(handshake, references, roots, now).map(|()| Proof::Pkix)
         }
-        Demand::Fingerprint(prints) => {
-            fingerprint(handshake, prints).map(|()| Authentication::Fingerprint)
+        Demand::Dane { set, references } => {
+            return dane::verify(set, references, &handshake.chain, now)
+                .map(Proof::Dane)
+                .or_else(|mismatch| fail(Fault::Tlsa(mismatch)));
         }
-        _ => Ok(Authentication::None),
+        Demand::Fingerprint(prints) => fingerprint(handshake, prints).map(|()| Proof::Fingerprint),
+        _ => Ok(Proof::None),
     };
     verdict.or_else(|fault| fail(Fault::Certificate(fault)))
 }

@@ -1,15 +1,22 @@
 //! What is known about a destination before the first connection.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::dns::LookupError;
-use crate::name::{Destination, MailHost};
+use crate::dane::TlsaSet;
+use crate::dns::{LookupError, Security};
+use crate::name::{Destination, Host, MailHost};
 
 /// Everything the decision needs to know about one next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The domain or literal that the hosts were looked up for: the recipient's, or a rule's route.
     pub next_hop: Destination,
+    /// The name at the end of its CNAMEs, where it is an alias.
+    pub expanded: Option<Host>,
+    /// Whether the MX records, or their absence, are proven. An operator's route needs no proof.
+    pub security: Security,
     /// The hosts that take its mail.
     pub hosts: Hosts,
     /// The MTA-STS policy of the recipient domain (RFC 8461).
@@ -56,17 +63,55 @@ pub enum Addresses {
 }
 
 /// The DANE facts of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dane {
     /// Nothing to verify against, and why.
     Absent(NoDane),
+    /// Proven TLSA records; whether any can be used they know themselves.
+    Published(Arc<TlsaSet>),
+    /// Whether there are any is not known, so that the host must not be used (RFC 7672 §2.1.2).
+    LookupFailed {
+        /// What was asked for, such as `TLSA of _25._tcp.mx.example`.
+        question: String,
+        /// How it failed.
+        error: LookupError,
+    },
 }
 
 /// Why a host has no DANE facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoDane {
-    /// This version of waxseal does not look up TLSA records.
-    NotLookedUp,
+    /// The rule does not ask for them.
+    NotAsked,
+    /// It is dialled by its address, without a name.
+    NoName,
+    /// There is no DNSSEC at present: switched off, or no name server knows it.
+    NoDnssec,
+    /// It has no address.
+    NoAddress,
+    /// The MX records are not signed, and the rule insists on it.
+    InsecureMx,
+    /// Its address records are not signed, so that its TLSA records cannot be either.
+    InsecureHost,
+    /// It has no TLSA records, or none that are signed.
+    NoRecords,
+    /// It has TLSA records, and none that can be used.
+    NoneUsable,
+}
+
+impl fmt::Display for NoDane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAsked => "the rule does not ask for it",
+            Self::NoName => "an address has no TLSA records",
+            Self::NoDnssec => "there is no DNSSEC here",
+            Self::NoAddress => "the host has no address",
+            Self::InsecureMx => "the MX records are not signed with DNSSEC",
+            Self::InsecureHost => "the host is not signed with DNSSEC",
+            Self::NoRecords => "there are no signed TLSA records",
+            Self::NoneUsable => "none of the TLSA records is usable",
+        })
+    }
 }
 
 /// The MTA-STS facts of a domain.

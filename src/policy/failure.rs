@@ -6,8 +6,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::dane::{Mismatch, MismatchKind};
 use crate::dns::LookupError;
 use crate::name::{Destination, MailHost};
+use crate::policy::facts::NoDane;
 use crate::policy::handshake::TlsVersion;
 use crate::smtp::reply::Reply;
 
@@ -39,8 +41,22 @@ pub enum Failure {
         /// What went wrong.
         fault: Fault,
     },
-    /// The rule asks for DANE and the host has no usable DANE records.
-    DaneRequired(MailHost),
+    /// Whether the host has TLSA records is not known, so that nothing weaker will do.
+    DaneLookup {
+        /// The host.
+        host: MailHost,
+        /// What was looked up, such as `TLSA of _25._tcp.mx.example`.
+        question: String,
+        /// How it failed.
+        error: LookupError,
+    },
+    /// The rule asks for DANE and the host has none.
+    DaneRequired {
+        /// The host.
+        host: MailHost,
+        /// Why it has none.
+        why: NoDane,
+    },
     /// No MX was ready within the time that the MTA is made to wait.
     NotReadyInTime(Destination),
 }
@@ -81,6 +97,8 @@ pub enum Fault {
     },
     /// The certificate is not what the policy asks for.
     Certificate(CertificateFault),
+    /// No usable TLSA record matches.
+    Tlsa(Mismatch),
 }
 
 /// Where in a conversation something happened.
@@ -154,7 +172,7 @@ impl Failure {
             // RFC 7505 §4.2.
             Self::NullMx(_) => (556, "5.1.10"),
             Self::NoUsableMx(_) | Self::NoAddress(_) => (451, "4.4.4"),
-            Self::DaneRequired(_) => (451, "4.7.5"),
+            Self::DaneLookup { .. } | Self::DaneRequired { .. } => (451, "4.7.5"),
             Self::NotReadyInTime(_) => (451, "4.4.1"),
             Self::Attempt { fault, .. } => fault.codes(),
         }
@@ -163,19 +181,23 @@ impl Failure {
     /// The `reason` label of the metrics: the result types of RFC 8460 §4.3 where there is one.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Dns { error, .. } if error.is_about_dnssec() => "dnssec-invalid",
             Self::Dns { .. } => "dns-failed",
+            // RFC 8460 §4.3.2.1: the resolver returned no valid records.
+            Self::DaneLookup { .. } => "dnssec-invalid",
             Self::NoSuchDomain(_) => "no-such-domain",
             Self::NullMx(_) => "null-mx",
             Self::NoUsableMx(_) | Self::NoAddress(_) => "no-address",
-            Self::DaneRequired(_) => "dane-required",
+            Self::DaneRequired { .. } => "dane-required",
             Self::NotReadyInTime(_) => "unreachable",
             Self::Attempt { fault, .. } => fault.reason(),
         }
     }
 
     /// Every label that [`Failure::reason`] gives beside those of [`Fault::REASONS`].
-    pub const REASONS: [&'static str; 5] = [
+    pub const REASONS: [&'static str; 6] = [
         "dns-failed",
+        "dnssec-invalid",
         "no-such-domain",
         "null-mx",
         "no-address",
@@ -183,8 +205,10 @@ impl Failure {
     ];
 
     /// The labels of failures that are about policy ([`Failure::is_about_policy`]).
-    pub const POLICY_REASONS: [&'static str; 11] = [
+    pub const POLICY_REASONS: [&'static str; 13] = [
+        "dnssec-invalid",
         "dane-required",
+        "tlsa-invalid",
         "starttls-not-supported",
         "starttls-refused",
         "starttls-injection",
@@ -201,7 +225,8 @@ impl Failure {
     /// shown. Of several failed hosts such a failure is the one to tell the MTA.
     pub fn is_about_policy(&self) -> bool {
         match self {
-            Self::DaneRequired(_) => true,
+            Self::DaneLookup { .. } | Self::DaneRequired { .. } => true,
+            Self::Dns { error, .. } => error.is_about_dnssec(),
             Self::Attempt { fault, .. } => matches!(
                 fault,
                 Fault::StarttlsNotSupported
@@ -210,6 +235,7 @@ impl Failure {
                     | Fault::Handshake(_)
                     | Fault::TlsTooOld { .. }
                     | Fault::Certificate(_)
+                    | Fault::Tlsa(_)
             ),
             _ => false,
         }
@@ -228,7 +254,8 @@ impl Fault {
             Self::StarttlsInjection
             | Self::Handshake(_)
             | Self::TlsTooOld { .. }
-            | Self::Certificate(_) => (451, "4.7.5"),
+            | Self::Certificate(_)
+            | Self::Tlsa(_) => (451, "4.7.5"),
         }
     }
 
@@ -250,11 +277,18 @@ impl Fault {
             Self::Handshake(_) => "validation-failure",
             Self::TlsTooOld { .. } => "tls-too-old",
             Self::Certificate(fault) => fault.reason(),
+            Self::Tlsa(mismatch) => match mismatch.kind() {
+                MismatchKind::NoMatch => "tlsa-invalid",
+                MismatchKind::HostMismatch { .. } => "certificate-host-mismatch",
+                MismatchKind::Expired => "certificate-expired",
+                MismatchKind::NotTrusted(_) => "certificate-not-trusted",
+                MismatchKind::Invalid(_) => "certificate-invalid",
+            },
         }
     }
 
     /// Every label that [`Fault::reason`] gives, for metrics that start at zero.
-    pub const REASONS: [&'static str; 18] = [
+    pub const REASONS: [&'static str; 19] = [
         "forbidden-address",
         "own-listener",
         "unreachable",
@@ -273,6 +307,7 @@ impl Fault {
         "certificate-not-trusted",
         "certificate-invalid",
         "fingerprint-mismatch",
+        "tlsa-invalid",
     ];
 }
 
@@ -301,11 +336,16 @@ impl fmt::Display for Failure {
                 address,
                 fault,
             } => write!(f, "{host}[{address}]: {fault}"),
-            Self::DaneRequired(host) => {
-                write!(
-                    f,
-                    "{host}: the rule asks for DANE and there are no usable DANE records"
-                )
+            Self::DaneLookup {
+                host,
+                question,
+                error,
+            } => write!(
+                f,
+                "{host}: DNS look-up of {question} failed: {error}; without it nobody knows what TLS to ask for"
+            ),
+            Self::DaneRequired { host, why } => {
+                write!(f, "{host}: the rule asks for DANE, and {why}")
             }
             Self::NotReadyInTime(name) => write!(f, "no MX of {name} was ready in time"),
         }
@@ -342,6 +382,7 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Certificate(fault) => fault.fmt(f),
+            Self::Tlsa(mismatch) => write!(f, "DANE: {mismatch}"),
         }
     }
 }

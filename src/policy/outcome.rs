@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::dane;
 use crate::name::{Destination, MailHost};
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::failure::Failure;
@@ -57,8 +58,12 @@ pub struct Link {
     pub host: MailHost,
     /// Its address.
     pub address: IpAddr,
+    /// Whose word decided about it.
+    pub policy: Policy,
     /// Sealed or open.
     pub seal: Seal,
+    /// The TLSA record that proved the host.
+    pub tlsa: Option<dane::Match>,
     /// What would have blocked the message, had the rule not only observed.
     pub would_block: Option<Failure>,
 }
@@ -153,6 +158,8 @@ pub enum Event<'a> {
         /// How long it took.
         elapsed: Duration,
     },
+    /// The TLSA records of one host were looked up.
+    TlsaLookup(LookupResult),
     /// A TCP connection was made.
     Connected(Duration),
     /// A TLS handshake was finished.
@@ -166,9 +173,9 @@ pub enum Event<'a> {
 /// How a look-up of a destination went. The `result` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LookupResult {
-    /// There are hosts.
+    /// There are hosts, or TLSA records.
     Found,
-    /// The domain takes no mail, does not exist, or names no usable host.
+    /// The domain takes no mail, does not exist, or names no usable host; the host has no TLSA records.
     None,
     /// Nothing is known.
     Failed,

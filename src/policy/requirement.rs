@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use rustls::pki_types::TrustAnchor;
 
+use crate::dane::TlsaSet;
 use crate::name::Host;
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, TlsVersion};
+use crate::policy::verdict::Policy;
 
 /// What one host must prove.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requirement {
     /// What is asked of the channel.
     pub demand: Demand,
+    /// Whose word that is.
+    pub policy: Policy,
     /// What happens where it is not met.
     pub mode: Mode,
     /// The least TLS version that satisfies the demand.
@@ -38,6 +42,13 @@ pub enum Demand {
         references: Vec<Reference>,
         /// The trust anchors.
         roots: Arc<Roots>,
+    },
+    /// A TLSA record that matches (RFC 7672 §3).
+    Dane {
+        /// The records; at least one is usable.
+        set: Arc<TlsaSet>,
+        /// What the certificate is held against for usage 2 (RFC 7672 §3.2.2), the base domain first.
+        references: Vec<Host>,
     },
     /// Level `fingerprint`: this certificate or this public key.
     Fingerprint(Arc<[Fingerprint]>),

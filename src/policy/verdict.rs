@@ -27,8 +27,6 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// The port to dial.
     pub port: u16,
-    /// Whose word the requirement is.
-    pub policy: Policy,
 }
 
 /// One host of a plan.
@@ -38,6 +36,8 @@ pub struct Candidate {
     pub host: MailHost,
     /// Its preference: lower is tried first.
     pub preference: u16,
+    /// Whose word decides about it.
+    pub policy: Policy,
     /// How to reach it, or why it must not be tried.
     pub way: Result<Way, Failure>,
 }
@@ -56,18 +56,21 @@ pub struct Way {
 pub enum Policy {
     /// The operator's rule.
     Rule,
+    /// The TLSA records of the host, or that they cannot be looked up (RFC 7672).
+    Dane,
     /// Nobody demanded anything: TLS if it works.
     Opportunistic,
 }
 
 impl Policy {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 2] = [Self::Rule, Self::Opportunistic];
+    pub const ALL: [Self; 3] = [Self::Rule, Self::Dane, Self::Opportunistic];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Rule => "rule",
+            Self::Dane => "dane",
             Self::Opportunistic => "opportunistic",
         }
     }

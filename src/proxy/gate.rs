@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::discover::Discover;
+use crate::discover::{Discover, Scope};
 use crate::name::{Destination, Domain, Host};
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsClient;
 use crate::policy::decide::{Question, decide};
-use crate::policy::facts::{Facts, Hosts};
+use crate::policy::facts::{Dane, Facts, HostFacts, Hosts, NoDane};
 use crate::policy::outcome::{Event, LookupResult, Observer};
 use crate::policy::requirement::Roots;
-use crate::policy::rules::{Query, Rule, Rules};
+use crate::policy::rules::{Level, Query, Rule, Rules};
 use crate::policy::verdict::Verdict;
 use crate::proxy::dead::DeadAddresses;
 use crate::proxy::settings::Settings;
@@ -59,6 +59,7 @@ impl Gate {
     pub async fn decide(&self, destination: &Destination, sender: Option<&Domain>) -> Decision {
         let started = Instant::now();
         let (rule, facts) = self.rule_and_facts(destination, sender).await;
+        self.count_tlsa_lookups(&facts);
         self.observer.record(Event::Lookup {
             result: lookup_result(&facts.hosts),
             elapsed: started.elapsed(),
@@ -88,11 +89,14 @@ impl Gate {
             now: self.clock.now(),
         };
         if let Some(rule) = self.rules.for_domain(&query) {
-            return (Some(Arc::clone(rule)), self.facts(rule, destination).await);
+            return (
+                Some(Arc::clone(rule)),
+                self.facts(Some(rule), destination).await,
+            );
         }
         let anything = self.rules.for_anything(&query).cloned();
         if self.rules.know_mx_patterns() {
-            let facts = self.discover.destination(destination).await;
+            let facts = self.facts_without_route(None, destination).await;
             // Without the MX hosts nobody knows which rule is in force: the failure decides, and a
             // route of the rule for everything must not get around it.
             if let Hosts::LookupFailed(_) = facts.hosts {
@@ -101,23 +105,32 @@ impl Gate {
             if let Some(rule) = self.rules.for_mx(&host_names(&facts), &query) {
                 return (Some(Arc::clone(rule)), facts);
             }
-            if anything.as_ref().is_none_or(|rule| rule.route.is_none()) {
-                return (anything, facts);
-            }
         }
-        match anything {
-            Some(rule) => {
-                let facts = self.facts(&rule, destination).await;
-                (Some(rule), facts)
+        let facts = self.facts(anything.as_deref(), destination).await;
+        (anything, facts)
+    }
+
+    async fn facts(&self, rule: Option<&Rule>, destination: &Destination) -> Facts {
+        match rule.and_then(|rule| rule.route.as_ref()) {
+            Some(route) => {
+                let scope = scope(rule, route.port);
+                self.discover.route(&route.host, scope).await
             }
-            None => (None, self.discover.destination(destination).await),
+            None => self.facts_without_route(rule, destination).await,
         }
     }
 
-    async fn facts(&self, rule: &Rule, destination: &Destination) -> Facts {
-        match &rule.route {
-            Some(route) => self.discover.route(&route.host).await,
-            None => self.discover.destination(destination).await,
+    async fn facts_without_route(&self, rule: Option<&Rule>, destination: &Destination) -> Facts {
+        let scope = scope(rule, self.settings.mx.port);
+        self.discover.destination(destination, scope).await
+    }
+
+    fn count_tlsa_lookups(&self, facts: &Facts) {
+        let Hosts::Known(hosts) = &facts.hosts else {
+            return;
+        };
+        for result in hosts.iter().filter_map(tlsa_result) {
+            self.observer.record(Event::TlsaLookup(result));
         }
     }
 }
@@ -127,6 +140,23 @@ impl fmt::Debug for Gate {
         f.debug_struct("Gate")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// Only a rule that follows DANE needs to know it; without a rule `standard` is in force.
+fn scope(rule: Option<&Rule>, port: u16) -> Scope {
+    match rule.map(|rule| &rule.level) {
+        None | Some(Level::Standard(_) | Level::DaneOnly) => Scope::HostsAndTlsa { port },
+        Some(_) => Scope::Hosts,
+    }
+}
+
+fn tlsa_result(host: &HostFacts) -> Option<LookupResult> {
+    match host.dane {
+        Dane::Published(_) => Some(LookupResult::Found),
+        Dane::Absent(NoDane::NoRecords | NoDane::InsecureHost) => Some(LookupResult::None),
+        Dane::LookupFailed { .. } => Some(LookupResult::Failed),
+        Dane::Absent(_) => None,
     }
 }
 

@@ -128,7 +128,7 @@ impl Leg {
             transaction,
             replies,
         } = opened?;
-        self.link = Some(transaction.link().clone());
+        self.linked(transaction.link().clone());
         self.state = State::Open(Box::new(transaction));
         Ok(replies)
     }
@@ -138,10 +138,7 @@ impl Leg {
         let decision = self.gate.decide(&self.destination, sender).await;
         self.rule = decision.rule.map(|rule| rule.origin.clone());
         match decision.verdict {
-            Verdict::Deliver(plan) => {
-                self.policy = plan.policy;
-                Ok(plan)
-            }
+            Verdict::Deliver(plan) => Ok(plan),
             Verdict::Stop { failure, policy } => {
                 self.policy = policy;
                 Err(failure)
@@ -238,11 +235,21 @@ impl Leg {
     fn stop(&mut self, stop: Stop) -> Reply {
         match stop {
             Stop::Failure(failure) => self.over(failure.reply(), End::Failed(failure)),
+            Stop::Host(policy, failure) => {
+                self.policy = policy;
+                self.over(failure.reply(), End::Failed(failure))
+            }
             Stop::Replied(link, reply) => {
-                self.link = Some(link);
+                self.linked(link);
                 self.over(reply.clone(), End::Rejected(reply))
             }
         }
+    }
+
+    /// Takes note of the connection that the message got, and of whose word that was.
+    fn linked(&mut self, link: Link) {
+        self.policy = link.policy;
+        self.link = Some(link);
     }
 
     fn over(&mut self, reply: Reply, end: End) -> Reply {

@@ -15,7 +15,7 @@ use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault, Phase};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
-use crate::policy::verdict::{Candidate, Plan};
+use crate::policy::verdict::{Candidate, Plan, Policy};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
 use crate::proxy::transaction::{Begun, Envelope, NotBegun};
@@ -35,6 +35,8 @@ pub(super) struct Attempt<'p> {
 pub(super) enum Stop {
     /// waxseal's own reason.
     Failure(Failure),
+    /// What one host failed by, and whose word that was.
+    Host(Policy, Failure),
     /// The MX replied to MAIL, or the envelope cannot be said to it.
     Replied(Link, Reply),
 }
@@ -54,12 +56,15 @@ struct Worst(Option<Stop>);
 
 impl Worst {
     fn note(&mut self, stop: Stop) {
-        let settled = matches!(&self.0, Some(Stop::Failure(failure)) if failure.is_about_policy());
-        let policy = matches!(&stop, Stop::Failure(failure) if failure.is_about_policy());
-        if !settled || policy {
+        let settled = self.0.as_ref().is_some_and(is_about_policy);
+        if !settled || is_about_policy(&stop) {
             self.0 = Some(stop);
         }
     }
+}
+
+fn is_about_policy(stop: &Stop) -> bool {
+    matches!(stop, Stop::Host(_, failure) if failure.is_about_policy())
 }
 
 /// The attempts of a plan in the order in which they are made, and the failures of the hosts that are not
@@ -68,7 +73,7 @@ pub(super) fn itinerary<'p>(
     plan: &'p Plan,
     limits: &MxSettings,
     rng: &mut impl Rng,
-) -> (Vec<Attempt<'p>>, Vec<Failure>) {
+) -> (Vec<Attempt<'p>>, Vec<(Policy, Failure)>) {
     let mut candidates: Vec<&Candidate> = plan.candidates.iter().collect();
     candidates.shuffle(rng);
     candidates.sort_by_key(|candidate| candidate.preference);
@@ -77,7 +82,7 @@ pub(super) fn itinerary<'p>(
     let mut failures = Vec::new();
     for candidate in candidates {
         match &candidate.way {
-            Err(failure) => failures.push(failure.clone()),
+            Err(failure) => failures.push((candidate.policy, failure.clone())),
             Ok(way) => {
                 attempts.extend(in_turn(&way.addresses).into_iter().map(|address| Attempt {
                     peer: Peer {
@@ -123,8 +128,8 @@ impl Gate {
     ) -> Result<Begun, Stop> {
         let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng());
         let mut worst = Worst::default();
-        for failure in failures {
-            worst.note(Stop::Failure(failure));
+        for (policy, failure) in failures {
+            worst.note(Stop::Host(policy, failure));
         }
         let mut rest = attempts.iter();
         while let Some(attempt) = rest.next() {
@@ -134,7 +139,10 @@ impl Gate {
                 Ok(Ok(begun)) => return Ok(begun),
                 Ok(Err(Tried::Settled(stop))) => return Err(stop),
                 Ok(Err(Tried::NextHost(stop))) => worst.note(stop),
-                Err(_) => worst.note(Stop::Failure(self.too_slow(attempt))),
+                Err(_) => {
+                    let policy = attempt.requirement.policy;
+                    worst.note(Stop::Host(policy, self.too_slow(attempt)));
+                }
             }
         }
         let to = envelope.destination;
@@ -157,7 +165,8 @@ impl Gate {
         attempt: &Attempt<'_>,
         envelope: &Envelope<'_>,
     ) -> Result<Begun, Tried> {
-        let next = |failure| Tried::NextHost(Stop::Failure(failure));
+        let policy = attempt.requirement.policy;
+        let next = |failure| Tried::NextHost(Stop::Host(policy, failure));
         let ready = self.attempt(attempt).await.map_err(next)?;
         let link = ready.link();
         ready
@@ -220,12 +229,13 @@ mod tests {
     use crate::name::MailHost;
     use crate::policy::handshake::TlsVersion;
     use crate::policy::requirement::{Demand, Mode};
-    use crate::policy::verdict::{Policy, Way};
+    use crate::policy::verdict::Way;
     use std::time::Duration;
 
     fn candidate(host: &str, preference: u16, addresses: &[&str]) -> Candidate {
         let requirement = Requirement {
             demand: Demand::Opportunistic,
+            policy: Policy::Opportunistic,
             mode: Mode::Enforce,
             min_version: TlsVersion::Tls12,
             server_name: None,
@@ -234,6 +244,7 @@ mod tests {
         Candidate {
             host: MailHost::Named(host.parse().unwrap()),
             preference,
+            policy: Policy::Opportunistic,
             way: Ok(Way {
                 addresses,
                 requirement,
@@ -245,7 +256,6 @@ mod tests {
         let plan = Plan {
             candidates,
             port: 25,
-            policy: Policy::Opportunistic,
         };
         let (attempts, _) = itinerary(&plan, limits, &mut SmallRng::seed_from_u64(seed));
         attempts

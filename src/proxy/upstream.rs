@@ -16,6 +16,7 @@ use crate::policy::failure::{Failure, Fault, Phase};
 use crate::policy::handshake::{Channel, Handshake, WhyPlaintext};
 use crate::policy::outcome::{Event, Link, Seal};
 use crate::policy::requirement::{Demand, Requirement};
+use crate::policy::verdict::Policy;
 use crate::proxy::gate::Gate;
 use crate::smtp::capabilities::{Capabilities, Extension};
 use crate::smtp::reply::{Reply, ReplyParser};
@@ -159,6 +160,7 @@ pub struct Ready {
     pub(super) dialogue: Dialogue,
     pub(super) offers: Capabilities,
     authorized: Authorized,
+    policy: Policy,
     handshake: Result<Handshake, WhyPlaintext>,
 }
 
@@ -177,6 +179,8 @@ impl Ready {
                     authentication: self.authorized.authentication(),
                 },
             },
+            policy: self.policy,
+            tlsa: self.authorized.tlsa().cloned(),
             would_block: self.authorized.would_block().cloned(),
         }
     }
@@ -243,6 +247,7 @@ impl Gate {
                 dialogue: greeted.dialogue,
                 offers: greeted.offers,
                 authorized,
+                policy: requirement.policy,
                 handshake,
             }),
             Err(failure) => {

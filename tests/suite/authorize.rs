@@ -8,11 +8,13 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use waxseal::name::MailHost;
 use waxseal::policy::authorize::{Authentication, Authorized, Peer, authorize};
+use waxseal::policy::facts::NoDane;
 use waxseal::policy::failure::Failure;
 use waxseal::policy::handshake::{
     Channel, Fingerprint, Handshake, Resumption, TlsVersion, WhyPlaintext,
 };
 use waxseal::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
+use waxseal::policy::verdict::Policy;
 use waxseal::time::UnixTime;
 
 use crate::support::ca::{Ca, Identity, KeyType, Leaf, Period, Role, Signer};
@@ -43,6 +45,7 @@ impl Case {
     fn requirement(&self) -> Requirement {
         Requirement {
             demand: self.demand.clone(),
+            policy: Policy::Rule,
             mode: self.mode,
             min_version: self.min_version,
             server_name: None,
@@ -349,7 +352,10 @@ fn observing_delivers_and_tells_what_would_have_blocked() {
 
 #[test]
 fn what_nothing_can_satisfy_is_never_satisfied() {
-    let failure = Failure::DaneRequired(peer().host);
+    let failure = Failure::DaneRequired {
+        host: peer().host,
+        why: NoDane::NoRecords,
+    };
     let identity = Ca::new("Test CA").server("mx.a.test");
     let case = Case::new(identity.chain, Demand::Unsatisfiable(failure.clone()));
     assert_eq!(case.judge().unwrap_err(), failure);

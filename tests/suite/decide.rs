@@ -1,6 +1,6 @@
 //! The decision table: `tests/data/decide.table` against the real rule loader, the gate and `policy::decide`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -133,11 +133,16 @@ impl Clock for NewYear {
     }
 }
 
-/// DNS as the rows tell it.
+/// DNS as the rows tell it. A name that nobody calls signed is not.
 #[derive(Default)]
 struct TableDns {
     mx: Option<Result<Found<Mx>, LookupError>>,
+    mx_expands: Option<Host>,
     addresses: HashMap<String, Result<Found<IpAddr>, LookupError>>,
+    expands: HashMap<String, Host>,
+    tlsa: HashMap<String, Result<Found<Tlsa>, LookupError>>,
+    signed: HashSet<String>,
+    without_dnssec: bool,
 }
 
 impl TableDns {
@@ -147,7 +152,19 @@ impl TableDns {
             ["null-mx"] => self.mx = Some(Ok(Found::Records(vec![mx(0, Exchange::Null)]))),
             ["unusable-mx"] => self.mx = Some(Ok(Found::Records(vec![mx(0, Exchange::Unusable)]))),
             ["no-such-domain"] => self.mx = Some(Ok(Found::NxDomain)),
+            ["no-dnssec"] => self.without_dnssec = true,
             ["mx-failed", error] => self.mx = Some(Err(lookup_error(error))),
+            ["mx-expands", target] => self.mx_expands = Some(target.parse().unwrap()),
+            ["signed", names @ ..] => self.signed.extend(names.iter().map(ToString::to_string)),
+            [host, "expands", target] => {
+                self.expands
+                    .insert((*host).to_owned(), target.parse().unwrap());
+            }
+            [base, "tlsa", record @ ..] => self.learn_tlsa(base, record),
+            [base, "tlsa-failed", error] => {
+                self.tlsa
+                    .insert((*base).to_owned(), Err(lookup_error(error)));
+            }
             [host, rest @ ..] => match host.parse() {
                 Ok(preference) => self.learn_mx(preference, rest),
                 Err(_) => self.learn_address(host, rest),
@@ -178,6 +195,41 @@ impl TableDns {
         let host = host.parse::<Host>().unwrap();
         self.addresses.insert(host.to_string(), answer);
     }
+
+    /// Usage, selector and matching type; the data is one octet repeated to the length that it must have.
+    fn learn_tlsa(&mut self, base: &str, words: &[&str]) {
+        let numbers: Vec<u8> = words.iter().map(|word| word.parse().unwrap()).collect();
+        let length = if numbers[2] == 2 { 64 } else { 32 };
+        let record = Tlsa {
+            usage: numbers[0],
+            selector: numbers[1],
+            matching: numbers[2],
+            data: vec![0xab; length],
+        };
+        let known = self.tlsa.entry(base.to_owned());
+        match known.or_insert_with(|| Ok(Found::Records(Vec::new()))) {
+            Ok(Found::Records(records)) => records.push(record),
+            other => panic!("TLSA records beside {other:?}"),
+        }
+    }
+
+    fn answer<T>(
+        &self,
+        signed: &str,
+        expanded: Option<Host>,
+        found: Result<Found<T>, LookupError>,
+    ) -> Result<Answer<T>, LookupError> {
+        let security = if self.signed.contains(signed) {
+            Security::Secure
+        } else {
+            Security::Insecure
+        };
+        Ok(Answer {
+            security,
+            expanded,
+            found: found?,
+        })
+    }
 }
 
 fn mx(preference: u16, exchange: Exchange) -> Mx {
@@ -193,13 +245,16 @@ fn lookup_error(word: &str) -> LookupError {
         "refused" => LookupError::Refused,
         "timeout" => LookupError::Timeout,
         "broken" => LookupError::Broken,
+        "bogus" => LookupError::Bogus,
+        "waiting" => LookupError::NoDnssec,
         _ => panic!("unknown look-up error {word}"),
     }
 }
 
 impl Resolver for TableDns {
     fn mx<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>> {
-        Box::pin(ready(answer(self.mx.clone().unwrap_or(Ok(Found::NoData)))))
+        let found = self.mx.clone().unwrap_or(Ok(Found::NoData));
+        Box::pin(ready(self.answer("mx", self.mx_expands.clone(), found)))
     }
 
     fn addresses<'a>(
@@ -215,28 +270,46 @@ impl Resolver for TableDns {
             )),
             Some(other) => other.clone(),
         };
-        Box::pin(ready(answer(found)))
+        let expanded = self.expands.get(host.as_str()).cloned();
+        // The end of the aliases has to be signed, and so has the beginning.
+        let end = expanded.as_ref().unwrap_or(host).as_str();
+        let signed = if self.signed.contains(host.as_str()) {
+            end
+        } else {
+            "not"
+        };
+        Box::pin(ready(self.answer(signed, expanded.clone(), found)))
     }
 
-    fn tlsa<'a>(&'a self, _: &'a Host, _: u16) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>> {
-        Box::pin(ready(answer(Ok(Found::NoData))))
+    fn tlsa<'a>(
+        &'a self,
+        base: &'a Host,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>> {
+        let owner = format!("_{port}._tcp.{base}");
+        let found = self.tlsa.get(&owner).cloned();
+        Box::pin(ready(self.answer(
+            base.as_str(),
+            None,
+            found.unwrap_or(Ok(Found::NxDomain)),
+        )))
     }
 
-    fn alias<'a>(&'a self, _: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
-        Box::pin(ready(answer(Ok(Found::NoData))))
+    fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
+        let found = match self.expands.get(host.as_str()) {
+            Some(target) => Found::Records(vec![target.clone()]),
+            None => Found::NoData,
+        };
+        Box::pin(ready(self.answer(host.as_str(), None, Ok(found))))
     }
 
     fn dnssec(&self) -> Dnssec {
-        Dnssec::Off
+        if self.without_dnssec {
+            Dnssec::Off
+        } else {
+            Dnssec::Works
+        }
     }
-}
-
-fn answer<T>(found: Result<Found<T>, LookupError>) -> Result<Answer<T>, LookupError> {
-    Ok(Answer {
-        security: Security::Insecure,
-        expanded: None,
-        found: found?,
-    })
 }
 
 fn render(decision: &Decision) -> String {
@@ -264,11 +337,7 @@ fn render(decision: &Decision) -> String {
                 Mode::Enforce => "",
                 Mode::Observe => ", observe",
             };
-            let head = format!(
-                "=> port {} (policy {}, {rule}{word})\n",
-                plan.port,
-                plan.policy.label()
-            );
+            let head = format!("=> port {} ({rule}{word})\n", plan.port);
             plan.candidates
                 .iter()
                 .fold(head, |text, one| text + &render_candidate(one, mode))
@@ -280,12 +349,14 @@ fn render_candidate(candidate: &Candidate, mode: Mode) -> String {
     let Candidate {
         host,
         preference,
+        policy,
         way,
     } = candidate;
     let way = match way {
         Err(failure) => format!("not tried: {}", reply(failure)),
         Ok(way) => {
             assert_eq!(way.requirement.mode, mode);
+            assert_eq!(way.requirement.policy, *policy);
             let addresses: Vec<_> = way.addresses.iter().map(IpAddr::to_string).collect();
             format!(
                 "{} - {}",
@@ -294,7 +365,7 @@ fn render_candidate(candidate: &Candidate, mode: Mode) -> String {
             )
         }
     };
-    format!("   {preference} {host} {way}\n")
+    format!("   {preference} {host} {way} ({})\n", policy.label())
 }
 
 fn render_requirement(requirement: &Requirement) -> String {
@@ -310,6 +381,10 @@ fn render_requirement(requirement: &Requirement) -> String {
                 names.join(" or ")
             };
             format!("TLS, certificate for {names} by {}", source(roots))
+        }
+        Demand::Dane { set, references } => {
+            let names: Vec<_> = references.iter().map(ToString::to_string).collect();
+            format!("TLS, DANE by {} for {}", set.owner(), names.join(" or "))
         }
         Demand::Fingerprint(prints) => {
             let prints: Vec<_> = prints

@@ -24,7 +24,9 @@ async fn the_text_tells_everything_that_a_postmaster_asks() {
     for line in [
         "domain    a.test",
         "rule      a.toml:1 secure (contract)",
-        "host      10 mx1.a.test: 127.2.116.1; DANE not looked up by this version",
+        "DNSSEC    MX insecure",
+        "host      10 mx1.a.test: 127.2.116.1",
+        "DANE      mx1.a.test: none: the rule does not ask for it",
         "must      mx1.a.test: TLS, trusted by ",
         "          offers PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES, DSN, SMTPUTF8, CHUNKING, STARTTLS",
         "          TLSv1.3 TLS13_AES_256_GCM_SHA384 X25519MLKEM768",
