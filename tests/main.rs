@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`), HTTP (`http`) |
+//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`), counters (`tally`), HTTP (`http`) |
 //! | `support::house`, `support::world` | a waxseal; all of it at once: a waxseal, its DNS and one MX for each domain |
 //! | `suite::support` | tests of that world itself |
 //! | `suite::delivery` | a message and its replies, from MTA to MX and back: content, refusals, broken connections, fan-out |
@@ -13,6 +13,7 @@
 //! | `suite::decide` | the decision table, `data/decide.table`: rules and facts in, verdicts out |
 //! | `suite::authorize` | the judge: one fault for each certificate |
 //! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
+//! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |
 //!

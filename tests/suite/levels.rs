@@ -3,14 +3,13 @@
 
 mod paths;
 
-use std::collections::BTreeMap;
-
 use futures_util::future::join_all;
 
 use crate::support::ca::{Ca, Leaf, Period, Signer};
 use crate::support::golden;
 use crate::support::house::{House, Setup};
 use crate::support::mx::{Act, Mx, Script, StartTls, Tls, Versions, reply};
+use crate::support::tally::Tally;
 use crate::support::zone::Dns;
 
 /// The kinds of MX, and one script for each.
@@ -153,7 +152,7 @@ async fn trusting(ca: &Ca, dns: &Dns, mx_port: u16, rules: &str) -> House {
 
 /// One message; the MTA's lot, and what was counted.
 async fn of_kind(house: &House, mx: &Mx) -> String {
-    let before = counters(house).await;
+    let before = Tally::of(house).await;
     let seen = mx.record();
     let mut mta = house.smtp_client().await;
     let sent = mta
@@ -162,17 +161,9 @@ async fn of_kind(house: &House, mx: &Mx) -> String {
     mta.quit().await;
     let fate = sent.end.last().unwrap_or(&sent.rcpt[0]).to_string();
     let connections = mx.connections() - seen.connections;
-    let mut text = format!("{fate} ({connections})\n   ");
-    for (series, value) in counters(house).await {
-        match value - before.get(&series).unwrap_or(&0) {
-            0 => {}
-            1 => text.extend([" ", compact(&series).as_str()]),
-            more => panic!("{series} went up by {more}"),
-        }
-    }
-    text.push('\n');
+    let moved = before.since(house).await;
     assert_nothing_reached_an_unauthorized_mx(mx, seen.commands.len(), sent.code());
-    text
+    format!("{fate} ({connections})\n   {moved}\n")
 }
 
 /// Without a proof there is no envelope: MAIL FROM goes with a delivery and only with one.
@@ -183,32 +174,4 @@ fn assert_nothing_reached_an_unauthorized_mx(mx: &Mx, before: usize, code: u16) 
         .into_iter()
         .filter(|line| line.starts_with("MAIL"));
     assert_eq!(mails.count(), usize::from(code == 250), "{:#?}", mx.lines());
-}
-
-/// `waxseal_x_total{a="b",c="d"}` as `x(b d)`.
-fn compact(series: &str) -> String {
-    let (name, labels) = series.split_once('{').unwrap();
-    let name = name
-        .strip_prefix("waxseal_")
-        .and_then(|name| name.strip_suffix("_total"));
-    let values: Vec<_> = labels.split('"').skip(1).step_by(2).collect();
-    format!("{}({})", name.unwrap(), values.join(" "))
-}
-
-/// The counters that tell what left and what was blocked.
-async fn counters(house: &House) -> BTreeMap<String, u64> {
-    let families = [
-        "waxseal_deliveries_total",
-        "waxseal_blocked_total",
-        "waxseal_would_block_total",
-    ];
-    let metrics = house.metrics().await;
-    let told = metrics
-        .lines()
-        .filter(|line| families.iter().any(|name| line.starts_with(name)));
-    told.map(|line| {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        (series.to_owned(), value.parse().unwrap())
-    })
-    .collect()
 }

@@ -4,6 +4,7 @@ mod attacks;
 mod authorize;
 mod check;
 mod chunking;
+mod dane;
 mod decide;
 mod delivery;
 mod levels;

@@ -57,6 +57,7 @@ struct State {
     zone: Zone,
     faults: Vec<(LowerName, Option<RecordType>, Fault)>,
     secure: Vec<LowerName>,
+    secure_names: Vec<LowerName>,
     log: Vec<(String, RecordType, Transport)>,
 }
 
@@ -137,6 +138,11 @@ impl Dns {
     /// Answers made of names at or below `zone` alone carry the AD bit when the query asks for it.
     pub(crate) fn secure(&self, zone: &str) {
         self.state.lock().unwrap().secure.push(lower(zone));
+    }
+
+    /// Answers made of this very name alone carry the AD bit, such as those to a probe of the root.
+    pub(crate) fn secure_name(&self, name: &str) {
+        self.state.lock().unwrap().secure_names.push(lower(name));
     }
 
     /// Serves other data from now on; faults and the log stay.
@@ -290,9 +296,8 @@ impl State {
     }
 
     fn is_secure(&self, name: &Name) -> bool {
-        self.secure
-            .iter()
-            .any(|zone| zone.zone_of(&LowerName::new(name)))
+        let name = LowerName::new(name);
+        self.secure_names.contains(&name) || self.secure.iter().any(|zone| zone.zone_of(&name))
     }
 }
 
