@@ -142,7 +142,9 @@ impl DnsResolver {
         health
     }
 
-    async fn ask<T>(
+    /// Follows the aliases of `name`, an absolute name with or without its last dot, to the records of one
+    /// type, and takes out of each what `pick` wants of it. The methods of the port are this with a type.
+    pub async fn ask<T>(
         &self,
         name: &str,
         kind: RecordType,

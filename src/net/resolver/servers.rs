@@ -89,16 +89,30 @@ impl Servers {
         server: SocketAddr,
         request: DnsRequest,
     ) -> Result<DnsResponse, NetError> {
-        let response = self.ask_udp(server, request.clone()).await?;
-        let response = if response.metadata.truncation {
-            self.ask_tcp(server, request).await?
-        } else {
-            response
+        let response = self.ask_twice(server, request.clone()).await?;
+        let response = match response.metadata.response_code {
+            ResponseCode::FormErr | ResponseCode::NotImp if can_do_without_edns(&request) => {
+                self.ask_twice(server, without_edns(request)).await?
+            }
+            _ => response,
         };
         match response.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain => Ok(response),
             code => Err(NetError::Dns(DnsError::ResponseCode(code))),
         }
+    }
+
+    /// Over UDP, and where the answer is truncated over TCP.
+    async fn ask_twice(
+        &self,
+        server: SocketAddr,
+        request: DnsRequest,
+    ) -> Result<DnsResponse, NetError> {
+        let response = self.ask_udp(server, request.clone()).await?;
+        if response.metadata.truncation {
+            return self.ask_tcp(server, request).await;
+        }
+        Ok(response)
     }
 
     async fn ask_udp(
@@ -137,6 +151,19 @@ impl Servers {
             .await
             .unwrap_or(Err(NetError::Timeout))
     }
+}
+
+/// RFC 6891 §7: an old server answers EDNS with an error. Signatures cannot be asked for without it.
+fn can_do_without_edns(request: &DnsRequest) -> bool {
+    request
+        .edns
+        .as_ref()
+        .is_some_and(|edns| !edns.flags().dnssec_ok)
+}
+
+fn without_edns(mut request: DnsRequest) -> DnsRequest {
+    request.edns = None;
+    request
 }
 
 impl DnsHandle for Servers {
