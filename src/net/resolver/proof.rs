@@ -78,17 +78,32 @@ impl Evidence {
     }
 
     /// RFC 4035 §5.3.4: a wildcard may only answer where no closer name exists. Proven by an NSEC
-    /// record of the signer's zone that covers the name one label longer than the wildcard's parent.
+    /// record of the same zone that covers the name one label longer than the wildcard's parent.
     fn no_closer_match(&self, signature: &RRSIG, owner: &Name) -> bool {
         let labels = usize::from(signature.input().num_labels);
         let next_closer = owner.trim_to(labels + 1);
-        self.response
-            .authorities
-            .iter()
+        let authorities = self.response.authorities.iter();
+        authorities
             .filter(|record| record.proof == Proof::Secure)
-            .filter(|record| signature.input().signer_name.zone_of(&record.name))
             .any(|record| match &record.data {
-                RData::DNSSEC(DNSSECRData::NSEC(nsec)) => covers(&record.name, nsec, &next_closer),
+                RData::DNSSEC(DNSSECRData::NSEC(nsec)) => {
+                    self.is_denial_of(&signature.input().signer_name, &record.name)
+                        && covers(&record.name, nsec, &next_closer)
+                }
+                _ => false,
+            })
+    }
+
+    /// Whether the NSEC record of `owner` is signed by `zone`: a zone below it may sign what it likes.
+    fn is_denial_of(&self, zone: &Name, owner: &Name) -> bool {
+        let authorities = self.response.authorities.iter();
+        authorities
+            .filter(|record| record.name == *owner && record.proof == Proof::Secure)
+            .any(|record| match &record.data {
+                RData::DNSSEC(DNSSECRData::RRSIG(signature)) => {
+                    let input = signature.input();
+                    input.type_covered == RecordType::NSEC && input.signer_name == *zone
+                }
                 _ => false,
             })
     }
@@ -194,3 +209,6 @@ fn substitute(name: &Name, owner: &Name, target: &Name) -> Option<Name> {
     new.set_fqdn(true);
     Some(new)
 }
+
+#[cfg(test)]
+mod tests;
