@@ -74,11 +74,12 @@ fn start<T>(
     task: impl AsyncFnOnce(Config) -> Result<T, app::Error>,
 ) -> Result<T, Failed> {
     let config = load(cli)?;
-    log::init(&config.log).map_err(Failed::runtime)?;
+    let log = log::init(&config.log).map_err(Failed::runtime)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failed::runtime)?;
+    runtime.spawn(log.tell_of_losses());
     runtime.block_on(task(config)).map_err(|error| match error {
         app::Error::Config(error) => Failed::config(error),
         error => Failed::runtime(error),
