@@ -365,6 +365,36 @@ fn a_log_reader_that_is_stuck_holds_up_neither_a_session_nor_the_end() {
     drop(reader);
 }
 
+#[test]
+fn a_complaint_that_nobody_reads_changes_no_exit_code() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--config", "missing.toml"];
+    let status = command(folder.path(), &arguments).stderr(writer).status();
+    assert_eq!(status.unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_keeps_it_neither_from_starting_nor_from_serving() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = free.local_addr().unwrap();
+    let (mx, taken) = counting_sink();
+    let config = config(mx).replacen("127.0.0.1:0", &relay.to_string(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("waxseal.toml"), config).unwrap();
+    drop(free);
+    let child = command(folder.path(), &[]).stdout(writer).spawn();
+    let mut process = Process(child.unwrap());
+    wait_until("a listener", || TcpStream::connect(relay).is_ok());
+    let reply = deliver(relay, 1);
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
+    assert_eq!(process.0.try_wait().unwrap(), None);
+}
+
 /// Delivers two messages after `trouble` with the log.
 fn delivers_with_log_to(log: PipeWriter, trouble: impl FnOnce()) {
     let (mx, taken) = counting_sink();
