@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
-use crate::cli::CheckArgs;
+use crate::cli::{CheckArgs, print};
 use crate::config::{Config, ConfigError, load_rules};
 use crate::discover::Discover;
 use crate::journal::Journal;
@@ -139,9 +139,9 @@ pub async fn check(config: &Config, args: &CheckArgs) -> Result<Grade, Error> {
     };
     let report = check::run(&gate(config).await?, request).await;
     if args.json {
-        println!("{:#}", report.json());
+        print(&format!("{:#}\n", report.json()));
     } else {
-        print!("{}", report.text());
+        print(&report.text());
     }
     Ok(report.grade())
 }
@@ -355,7 +355,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let mut hangup = listen(SignalKind::hangup())?;
     raise_open_files();
     let app = App::start(config).await?;
-    print!("{}", app.banner());
+    print(&app.banner());
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

@@ -1,5 +1,6 @@
-//! The command line as typed.
+//! The command line: what was typed, and the ways to answer.
 
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -95,6 +96,16 @@ impl Cli {
             config.log.level = level.clone();
         }
     }
+}
+
+/// Answers on stdout, whose reader may have gone away.
+pub fn print(text: &str) {
+    let _gone = stdout().lock().write_all(text.as_bytes());
+}
+
+/// Complains on stderr, whose reader may have gone away; `text` is one line.
+pub fn complain(text: &str) {
+    let _gone = stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! The waxseal command: from the command line to what it asks for, from an error to an exit code.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use serde_json::json;
 use waxseal::app;
-use waxseal::cli::{Cli, Command, ConfigCommand};
+use waxseal::cli::{Cli, Command, ConfigCommand, complain, print};
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
 use waxseal::log;
 use waxseal::time::{Clock, SystemClock};
@@ -35,7 +34,7 @@ impl Failed {
             Self::Config(message) => (message, 2),
             Self::Runtime(message) => (message, 1),
         };
-        eprintln!("waxseal: {message}");
+        complain(&format!("waxseal: {message}"));
         ExitCode::from(code)
     }
 }
@@ -56,12 +55,6 @@ fn main() -> ExitCode {
     done.map_or_else(Failed::exit, |()| ExitCode::SUCCESS)
 }
 
-/// Prints to a reader that may have gone away.
-fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _gone = stdout.write_all(text.as_bytes());
-}
-
 fn load(cli: &Cli) -> Result<Config, Failed> {
     let mut config = Config::load(cli.config.as_deref()).map_err(Failed::config)?;
     cli.override_log(&mut config);
@@ -74,11 +67,12 @@ fn start<T>(
     task: impl AsyncFnOnce(Config) -> Result<T, app::Error>,
 ) -> Result<T, Failed> {
     let config = load(cli)?;
-    log::init(&config.log).map_err(Failed::runtime)?;
+    let log = log::init(&config.log).map_err(Failed::runtime)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failed::runtime)?;
+    runtime.spawn(log.tell_of_losses());
     runtime.block_on(task(config)).map_err(|error| match error {
         app::Error::Config(error) => Failed::config(error),
         error => Failed::runtime(error),
@@ -94,7 +88,7 @@ fn read_all(cli: &Cli) -> Result<(Config, RuleSet), ConfigError> {
 fn check_config(cli: &Cli) -> Result<(), Failed> {
     let (config, rules) = read_all(cli).map_err(Failed::config)?;
     for warning in config.warnings.iter().chain(&rules.warnings) {
-        eprintln!("warning: {warning}");
+        complain(&format!("warning: {warning}"));
     }
     print(&format!(
         "ok: {}, {}, {}\n",

@@ -7,46 +7,60 @@
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeWriter, Read, Write, pipe};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at something that will happen.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
 
 /// A waxseal of its own, in a folder of its own.
 struct Daemon {
-    child: Child,
+    process: Process,
     banner: Vec<String>,
-    errors: thread::JoinHandle<String>,
+    /// Reads the log, unless the test does.
+    log: Option<thread::JoinHandle<String>>,
     _folder: tempfile::TempDir,
 }
 
 impl Daemon {
     fn start(config: &str, arguments: &[&str]) -> Self {
+        Self::start_with_log_to(Stdio::piped(), config, arguments)
+    }
+
+    fn start_with_log_to(stderr: Stdio, config: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("waxseal.toml"), config).unwrap();
-        let mut child = spawn(folder.path(), arguments);
-        let mut stderr = child.stderr.take().unwrap();
-        let errors = thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
+        let child = command(folder.path(), arguments).stderr(stderr).spawn();
+        let mut process = Process(child.unwrap());
+        let log = process.0.stderr.take().map(|mut stderr| {
+            thread::spawn(move || {
+                let mut text = String::new();
+                stderr.read_to_string(&mut text).unwrap();
+                text
+            })
         });
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut banner: Vec<String> = Vec::new();
-        for line in stdout.lines() {
-            banner.push(line.unwrap());
-            if banner.last().unwrap().contains("point Postfix") {
-                break;
-            }
-        }
+        let banner = banner(process.0.stdout.take().unwrap());
         Self {
-            child,
+            process,
             banner,
-            errors,
+            log,
             _folder: folder,
         }
     }
@@ -61,7 +75,7 @@ impl Daemon {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.process.0.id().to_string();
         let status = Command::new("kill")
             .args(["-s", name, &pid])
             .status()
@@ -72,13 +86,18 @@ impl Daemon {
     /// Ends it with `signal`; the exit code and the log.
     fn end(mut self, signal: &str) -> (Option<i32>, String) {
         self.signal(signal);
-        let status = self.child.wait().unwrap();
-        (status.code(), self.errors.join().unwrap())
+        let mut status: Option<ExitStatus> = None;
+        wait_until(signal, || {
+            status = self.process.0.try_wait().unwrap();
+            status.is_some()
+        });
+        let log = self.log.map(|log| log.join().unwrap());
+        (status.unwrap().code(), log.unwrap_or_default())
     }
 
     /// The most memory that was ever resident, in KiB.
     fn peak(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
@@ -87,15 +106,40 @@ impl Daemon {
     }
 }
 
-fn spawn(folder: &Path, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_waxseal"))
+/// The lines up to the one for Postfix.
+fn banner(stdout: ChildStdout) -> Vec<String> {
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+        lines.for_each(|line| drop(send.send(line)));
+    });
+    let mut banner: Vec<String> = Vec::new();
+    while !banner.last().is_some_and(|line| line.contains("Postfix")) {
+        banner.push(lines.recv_timeout(PATIENCE).expect("a banner"));
+    }
+    banner
+}
+
+/// Waits for what will not take long; `what` tells what did not happen.
+fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {
+        if happened() {
+            return;
+        }
+        thread::sleep(GLANCE);
+    }
+    panic!("waited in vain: {what}");
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+    command
         .args(arguments)
         .current_dir(folder)
         .env_remove("WAXSEAL_CONFIG")
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::piped());
+    command
 }
 
 /// A configuration whose listeners take free ports, with mail for literals going to `mx_port`.
@@ -112,17 +156,25 @@ fn config(mx_port: u16) -> String {
 
 /// An MX that takes one message after the other and repeats the recipient in its replies.
 fn sink() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    port
+    counting_sink().0
 }
 
-fn serve(mut stream: TcpStream) {
+/// One that also counts the messages that it took.
+fn counting_sink() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let count = Arc::clone(&count);
+            thread::spawn(move || serve(stream.unwrap(), &count));
+        }
+    });
+    (port, taken)
+}
+
+fn serve(mut stream: TcpStream, taken: &AtomicUsize) {
     let mut input = BufReader::with_capacity(1 << 20, stream.try_clone().unwrap());
     let mut say = |text: &str| stream.write_all(format!("{text}\r\n").as_bytes()).unwrap();
     say("220 mx.test ESMTP");
@@ -132,6 +184,7 @@ fn serve(mut stream: TcpStream) {
             verb if verb.starts_with(b"DATA") => {
                 say("354 go on");
                 drain(&mut input);
+                taken.fetch_add(1, Ordering::SeqCst);
                 say("250 2.0.0 Ok for <secret.local-part@[127.0.0.1]>");
             }
             verb if verb.starts_with(b"QUIT") => return say("221 bye"),
@@ -228,6 +281,8 @@ fn sigint_ends_it_with_0_and_sighup_does_not_end_it() {
     let (code, log) = daemon.end("INT");
     assert_eq!(code, Some(0));
     assert!(log.contains("reloaded"), "{log}");
+    let last = log.lines().last().unwrap();
+    assert!(last.contains("stopping"), "{log}");
 }
 
 #[test]
@@ -238,7 +293,7 @@ fn a_taken_port_is_named_and_exits_with_1() {
     let config =
         format!("[[listener]]\nkind = 'relay'\nlisten = '{address}'\n[admin]\nenabled = false");
     fs::write(folder.path().join("waxseal.toml"), config).unwrap();
-    let output = spawn(folder.path(), &[]).wait_with_output().unwrap();
+    let output = command(folder.path(), &[]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(
@@ -254,7 +309,7 @@ fn a_wrong_rule_keeps_it_from_starting_and_exits_with_2() {
     fs::write(folder.path().join("waxseal.toml"), config(25)).unwrap();
     let rule = "[[rule]]\ndomains = ['a.test']\ntls = 'sealed'";
     fs::write(folder.path().join("policies/a.toml"), rule).unwrap();
-    let output = spawn(folder.path(), &["run"]).wait_with_output().unwrap();
+    let output = command(folder.path(), &["run"]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("a.toml:3:"), "{error}");
@@ -291,6 +346,66 @@ fn a_delivery_is_one_line_of_log_that_names_no_mailbox() {
     ] {
         assert_eq!(delivery[field], value, "{field}: {delivery}");
     }
+}
+
+#[test]
+fn a_log_reader_that_goes_away_costs_no_reply() {
+    let (reader, writer) = pipe().unwrap();
+    delivers_with_log_to(writer, || drop(reader));
+}
+
+#[test]
+fn a_log_reader_that_is_stuck_holds_up_neither_a_session_nor_the_end() {
+    let (reader, writer) = pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    delivers_with_log_to(writer, || {
+        // More than any pipe takes: it stays full until the reader is dropped.
+        thread::spawn(move || filler.write_all(&vec![b'x'; 1 << 21]));
+    });
+    drop(reader);
+}
+
+#[test]
+fn a_complaint_that_nobody_reads_changes_no_exit_code() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--config", "missing.toml"];
+    let status = command(folder.path(), &arguments).stderr(writer).status();
+    assert_eq!(status.unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_keeps_it_neither_from_starting_nor_from_serving() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = free.local_addr().unwrap();
+    let (mx, taken) = counting_sink();
+    let config = config(mx).replacen("127.0.0.1:0", &relay.to_string(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("waxseal.toml"), config).unwrap();
+    drop(free);
+    let child = command(folder.path(), &[]).stdout(writer).spawn();
+    let mut process = Process(child.unwrap());
+    wait_until("a listener", || TcpStream::connect(relay).is_ok());
+    let reply = deliver(relay, 1);
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
+    assert_eq!(process.0.try_wait().unwrap(), None);
+}
+
+/// Delivers two messages after `trouble` with the log.
+fn delivers_with_log_to(log: PipeWriter, trouble: impl FnOnce()) {
+    let (mx, taken) = counting_sink();
+    let daemon = Daemon::start_with_log_to(log.into(), &config(mx), &[]);
+    trouble();
+    for number in 1..=2 {
+        let reply = deliver(daemon.address("relay on "), 1);
+        assert!(reply.starts_with("250 "), "{reply}");
+        assert_eq!(taken.load(Ordering::SeqCst), number);
+    }
+    assert_eq!(daemon.end("TERM").0, Some(0));
 }
 
 #[test]

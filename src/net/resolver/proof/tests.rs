@@ -154,8 +154,8 @@ fn expanded_by(
     mut authorities: Vec<Record>,
 ) -> Proof {
     let owner = "x.w.sec";
-    let signed = authorities.iter().map(|record| record.name.to_ascii());
-    let signatures: Vec<Record> = signed
+    let owners = authorities.iter().map(|record| record.name.to_ascii());
+    let signatures: Vec<Record> = owners
         .map(|owner| signature_of(RecordType::NSEC, &owner, signer, 2))
         .collect();
     authorities.extend(signatures);
