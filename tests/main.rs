@@ -14,6 +14,7 @@
 //! | `suite::authorize` | the judge: one fault for each certificate |
 //! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
 //! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` |
+//! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |
 //!

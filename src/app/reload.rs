@@ -105,14 +105,16 @@ impl Reloader {
     }
 
     /// The resolver in use, with all it knows, unless other servers or another word on DNSSEC are wanted.
+    /// Either is probed: a reload is what follows when somebody has mended a name server.
     async fn resolver_for(&self, config: &Config) -> Result<DnsResolver, String> {
         let old = self.resolver.load_full();
-        if *old.settings() == config.dns {
-            return Ok(DnsResolver::clone(&old));
-        }
-        let new = DnsResolver::new(&config.dns).map_err(|error| error.to_string())?;
-        self.probe(&new).await;
-        Ok(new)
+        let resolver = if *old.settings() == config.dns {
+            DnsResolver::clone(&old)
+        } else {
+            DnsResolver::new(&config.dns).map_err(|error| error.to_string())?
+        };
+        self.probe(&resolver).await;
+        Ok(resolver)
     }
 
     /// Probes the name servers; logs, counts and shows what came of it.

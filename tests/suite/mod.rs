@@ -7,6 +7,7 @@ mod chunking;
 mod dane;
 mod decide;
 mod delivery;
+mod dnssec;
 mod levels;
 mod lifecycle;
 mod limits;
