@@ -6,7 +6,13 @@
 //! beside the key must not matter. So the walk here reads tags and lengths and no contents, and
 //! promises nothing about the certificate.
 
+use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::{Any, FromBer};
+
+/// Certificates of a chain that are looked at: real ones have two to four.
+pub const MAX_CHAIN: usize = 16;
+/// How many issuers of the same name are considered: a search for a path tries them all at each step.
+const MAX_NAMESAKES: usize = 3;
 
 /// Identifier octets.
 const VERSION: u8 = 0xa0;
@@ -60,6 +66,26 @@ pub fn is_public_key(der: &[u8]) -> bool {
         element(bits)
     };
     is_alone(der) && parts().is_some_and(|bits| bits.is(BIT_STRING))
+}
+
+/// The issuers in a chain whose first certificate is the server's: each once, those without an outline left
+/// out, and no more than a search for a path can cope with, for the chain is a stranger's.
+pub fn issuers<'c>(chain: &'c [CertificateDer<'_>]) -> Vec<CertificateDer<'c>> {
+    let mut issuers: Vec<CertificateDer<'c>> = Vec::new();
+    let mut subjects: Vec<&[u8]> = Vec::new();
+    for certificate in chain.iter().take(MAX_CHAIN).skip(1) {
+        let der: &'c [u8] = certificate.as_ref();
+        let Some(outline) = outline(der) else {
+            continue;
+        };
+        let namesakes = subjects.iter().filter(|name| **name == outline.subject);
+        let known = issuers.iter().any(|issuer| issuer.as_ref() == der);
+        if namesakes.count() < MAX_NAMESAKES && !known {
+            subjects.push(outline.subject);
+            issuers.push(CertificateDer::from(der));
+        }
+    }
+    issuers
 }
 
 /// What is inside one element, without its tag and length.
@@ -150,6 +176,17 @@ mod tests {
             assert!(is_public_key(outline.public_key), "{what}");
             assert!(is_certificate(&der), "{what}");
         }
+    }
+
+    #[test]
+    fn of_a_chain_only_a_few_issuers_of_one_name_are_considered() {
+        let chain: Vec<CertificateDer<'_>> = (0..40).map(|_| plain().into()).collect();
+        assert_eq!(issuers(&chain).len(), MAX_NAMESAKES);
+        let same = vec![chain[0].clone(); 40];
+        assert_eq!(issuers(&same).len(), 1);
+        assert!(issuers(&chain[..1]).is_empty());
+        let unreadable = vec![b"no certificate".to_vec().into(); 3];
+        assert!(issuers(&unreadable).is_empty());
     }
 
     #[test]

@@ -14,8 +14,6 @@ use crate::x509;
 
 /// How many authorities that only a record knows are tried; each may take many signatures.
 const MAX_BROUGHT: usize = 32;
-/// How many issuers of the same name are considered: a search tries them all at each step.
-const MAX_NAMESAKES: usize = 3;
 
 /// The authorities that a chain may lead to, each tried at most once.
 pub(super) struct Authorities<'c> {
@@ -28,11 +26,16 @@ pub(super) struct Authorities<'c> {
 }
 
 impl<'c> Authorities<'c> {
-    pub(super) fn new(names: &'c [Host], chain: &'c [Presented<'c>], now: UnixTime) -> Self {
+    pub(super) fn new(
+        names: &'c [Host],
+        chain: &'c [Presented<'c>],
+        issuers: Vec<CertificateDer<'c>>,
+        now: UnixTime,
+    ) -> Self {
         Self {
             names,
             chain,
-            issuers: issuers(chain),
+            issuers,
             now,
             tried: vec![None; chain.len()],
             brought: 0,
@@ -130,25 +133,6 @@ impl<'c> Authorities<'c> {
             || self.issuers.iter().any(|issuer| is_constrained(issuer));
         names::check(&certificate, leaf, self.names, is_constrained)
     }
-}
-
-/// What the server sent besides its own certificate, each once.
-fn issuers<'c>(chain: &[Presented<'c>]) -> Vec<CertificateDer<'c>> {
-    let mut issuers = Vec::new();
-    let mut subjects: Vec<&[u8]> = Vec::new();
-    for shown in chain.iter().skip(1) {
-        let Some(outline) = shown.outline else {
-            continue;
-        };
-        let namesakes = subjects.iter().filter(|name| **name == outline.subject);
-        let der: &'c [u8] = shown.der.as_ref();
-        let der = CertificateDer::from(der);
-        if namesakes.count() < MAX_NAMESAKES && !issuers.contains(&der) {
-            subjects.push(outline.subject);
-            issuers.push(der);
-        }
-    }
-    issuers
 }
 
 /// Whether a certificate may be an authority now, and how many there may be below it. A path search

@@ -8,9 +8,6 @@ use rustls::pki_types::CertificateDer;
 use crate::dns::Tlsa;
 use crate::x509::{self, Outline};
 
-/// How many certificates of a chain are looked at. Real chains have up to five.
-const MAX_CHAIN: usize = 16;
-
 /// A certificate of the chain.
 pub(super) struct Presented<'c> {
     pub(super) der: &'c CertificateDer<'static>,
@@ -28,7 +25,7 @@ struct Digests {
 impl<'c> Presented<'c> {
     /// The chain, the server's own certificate first.
     pub(super) fn chain(chain: &'c [CertificateDer<'static>]) -> Vec<Self> {
-        chain.iter().take(MAX_CHAIN).map(Self::new).collect()
+        chain.iter().take(x509::MAX_CHAIN).map(Self::new).collect()
     }
 
     fn new(der: &'c CertificateDer<'static>) -> Self {

@@ -11,6 +11,7 @@ use super::{Brief, TlsaSet};
 use crate::dns::Tlsa;
 use crate::name::Host;
 use crate::time::UnixTime;
+use crate::x509;
 
 /// A record that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +39,12 @@ pub fn verify(
     chain: &[CertificateDer<'static>],
     now: UnixTime,
 ) -> Result<Match, Mismatch> {
+    let issuers = x509::issuers(chain);
     let chain = Presented::chain(chain);
     if let Some(found) = end_entity(set, &chain) {
         return Ok(found);
     }
-    let mut authorities = Authorities::new(names, &chain, now);
+    let mut authorities = Authorities::new(names, &chain, issuers, now);
     let mut evidence = Vec::new();
     for record in set.records() {
         let tlsa = &record.tlsa;

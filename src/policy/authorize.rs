@@ -16,6 +16,7 @@ use crate::policy::failure::{CertificateFault, Failure, Fault};
 use crate::policy::handshake::{Channel, Fingerprint, Handshake, WhyPlaintext};
 use crate::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
 use crate::time::UnixTime;
+use crate::x509;
 
 /// Proof that a channel may carry a message under one requirement. Only [`authorize`] makes it, it
 /// cannot be copied, and `proxy` sends no MAIL FROM without it.
@@ -180,14 +181,14 @@ fn pkix(
     roots: &Roots,
     now: UnixTime,
 ) -> Result<(), CertificateFault> {
-    let (leaf, intermediates) = split(&handshake.chain)?;
+    let leaf = leaf(&handshake.chain)?;
     let certificate = EndEntityCert::try_from(leaf)
         .map_err(|error| CertificateFault::Invalid(error.to_string()))?;
     certificate
         .verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             &roots.anchors,
-            intermediates,
+            &x509::issuers(&handshake.chain),
             rustls::pki_types::UnixTime::since_unix_epoch(now.since_epoch()),
             KeyUsage::server_auth(),
             None,
@@ -215,11 +216,11 @@ fn in_words(references: &[Reference]) -> String {
     words.join(" or ")
 }
 
-fn split<'c>(
+fn leaf<'c>(
     chain: &'c [CertificateDer<'static>],
-) -> Result<(&'c CertificateDer<'static>, &'c [CertificateDer<'static>]), CertificateFault> {
+) -> Result<&'c CertificateDer<'static>, CertificateFault> {
     chain
-        .split_first()
+        .first()
         .ok_or_else(|| CertificateFault::Invalid("the server sent no certificate".to_owned()))
 }
 
@@ -259,7 +260,7 @@ fn is_below(name: &str, parent: &str) -> bool {
 }
 
 fn fingerprint(handshake: &Handshake, wanted: &[Fingerprint]) -> Result<(), CertificateFault> {
-    let (leaf, _) = split(&handshake.chain)?;
+    let leaf = leaf(&handshake.chain)?;
     let matches = |print: Fingerprint| wanted.contains(&print);
     if matches(Fingerprint::of_certificate(leaf))
         || Fingerprint::of_public_key(leaf).is_some_and(matches)
