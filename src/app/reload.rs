@@ -1,13 +1,14 @@
 //! What changes while waxseal runs: configuration and rules that are read again, rules that expire.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use super::build_gate;
 use crate::admin::{LastReload, Readiness, Reload};
@@ -27,21 +28,17 @@ pub(super) struct Reloader {
     pub(super) gates: Arc<ArcSwap<Gate>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) one_at_a_time: Mutex<()>,
+    pub(super) one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl Reload for Reloader {
     fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async {
-            let _turn = self.one_at_a_time.lock().await;
-            let source = self.source.clone();
-            // Reading files blocks, so it happens off the runtime's threads.
-            let config = tokio::task::spawn_blocking(move || Config::load(source.as_deref())).await;
-            let result = match config {
-                Ok(Ok(config)) => self.put(&config),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
+            // Whoever reads holds the turn too: it may hang, and outlive a caller that goes away.
+            let turn = Arc::new(Arc::clone(&self.one_at_a_time).lock_owned().await);
+            tracing::info!("reading configuration and rules again");
+            let result = self.read(Arc::clone(&turn)).await;
+            let result = result.map(|gate| self.put(gate));
             self.tell(&result);
             result
         })
@@ -68,32 +65,39 @@ impl Reloader {
         });
     }
 
-    fn put(&self, config: &Config) -> Result<String, String> {
-        let old = self.gates.load();
-        let set = load_rules(config).map_err(|error| error.to_string())?;
-        // A folder that is gone, or not mounted, is no order to run without rules.
-        if set.files.is_empty() && old.rules.iter().next().is_some() {
-            return Err(format!(
-                "rules were in force, and there is no rule file left in {}; to run without rules leave an empty one there",
-                config.policies.folder().display()
-            ));
-        }
+    /// Builds the next gate; keeps `turn` to the end, even where nobody waits for the result any more.
+    async fn read(&self, turn: impl Send + 'static) -> Result<Gate, String> {
+        let source = self.source.clone();
         let own = self.own_listeners.clone();
-        let gate = build_gate(
-            config,
-            set.rules,
-            own,
-            old.dead.clone(),
-            Arc::clone(&old.observer),
-        )
-        .map_err(|error| error.to_string())?;
+        let old = self.gates.load_full();
+        let built = spawn_blocking(move || {
+            let _turn = turn;
+            next_gate(source.as_deref(), own, &old)
+        });
+        built.await.map_err(|error| error.to_string())?
+    }
+
+    fn put(&self, gate: Gate) -> String {
         let rules = gate.rules.iter().count();
         self.metrics.in_force(rules, SystemClock.now());
         self.gates.store(Arc::new(gate));
-        Ok(format!(
-            "reloaded: {rules} rules (listeners and log settings change with a restart)"
-        ))
+        format!("reloaded: {rules} rules (listeners and log settings change with a restart)")
     }
+}
+
+/// Reads files, and so blocks.
+fn next_gate(source: Option<&Path>, own: Vec<SocketAddr>, old: &Gate) -> Result<Gate, String> {
+    let config = Config::load(source).map_err(|error| error.to_string())?;
+    let set = load_rules(&config).map_err(|error| error.to_string())?;
+    // A folder that is gone, or not mounted, is no order to run without rules.
+    if set.files.is_empty() && old.rules.iter().next().is_some() {
+        return Err(format!(
+            "rules were in force, and there is no rule file left in {}; to run without rules leave an empty one there",
+            config.policies.folder().display()
+        ));
+    }
+    let (dead, observer) = (old.dead.clone(), Arc::clone(&old.observer));
+    build_gate(&config, set.rules, own, dead, observer).map_err(|error| error.to_string())
 }
 
 /// Warns of rules that expire while waxseal runs.
