@@ -2,6 +2,9 @@
 //!
 //! A reload makes a whole new gate and puts it in the place of the old one; transactions under way keep
 //! theirs, and a configuration that does not load changes nothing. Listeners stay as they were opened.
+//!
+//! Files are read, and the gate is built, off the runtime's threads: on a file system that hangs the
+//! reading hangs, and nothing else. Sessions go on, and signals still stop the process.
 
 use std::fmt::Write as _;
 use std::io;
@@ -11,9 +14,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::admin::{self, Admin, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
@@ -32,8 +34,10 @@ use crate::proxy::{DeadAddresses, accept};
 use crate::time::{Clock, SystemClock};
 
 mod reload;
+mod signals;
 
 use reload::{Reloader, warn_of_expiry, watch_dnssec};
+use signals::{Hangup, Stop};
 
 /// Why waxseal does not run.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,9 @@ pub enum Error {
     /// The configuration or a rule file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Reading the configuration or building a gate from it has panicked.
+    #[error("cannot read the configuration: {0}")]
+    Broken(#[from] JoinError),
     /// DNS cannot be set up.
     #[error(transparent)]
     Dns(#[from] SetupError),
@@ -69,17 +76,28 @@ pub enum Error {
 
 /// Builds a gate as `run` would have it, for commands that only ask.
 pub async fn gate(config: &Config) -> Result<Gate, Error> {
-    let resolver = DnsResolver::new(&config.dns)?;
+    let (gate, resolver) = first_gate(config, Vec::new(), Arc::new(Silent))?;
     resolver.probe().await;
+    Ok(gate)
+}
+
+fn first_gate(
+    config: &Config,
+    own_listeners: Vec<SocketAddr>,
+    observer: Arc<dyn Observer>,
+) -> Result<(Gate, DnsResolver), Error> {
     let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
-    build_gate(
+    let rules = load_rules(config)?.rules;
+    let resolver = DnsResolver::new(&config.dns)?;
+    let gate = build_gate(
         config,
-        load_rules(config)?.rules,
-        resolver,
-        Vec::new(),
+        rules,
+        resolver.clone(),
+        own_listeners,
         dead,
-        Arc::new(Silent),
-    )
+        observer,
+    )?;
+    Ok((gate, resolver))
 }
 
 /// An observer for commands that neither count nor log.
@@ -166,17 +184,11 @@ impl App {
             journal: Journal,
         });
         let (sockets, own) = bind_all(&config).await?;
-        let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
-        let rules = load_rules(&config)?.rules;
-        let resolver = DnsResolver::new(&config.dns)?;
-        let gate = build_gate(
-            &config,
-            rules,
-            resolver.clone(),
-            own.clone(),
-            dead,
-            observer,
-        )?;
+        let own_listeners = own.clone();
+        let (config, (gate, resolver)) = spawn_blocking(move || {
+            first_gate(&config, own_listeners, observer).map(|built| (config, built))
+        })
+        .await??;
         metrics.in_force(gate.rules.iter().count(), SystemClock.now());
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
@@ -186,7 +198,7 @@ impl App {
             metrics,
             readiness: Arc::clone(&readiness),
             resolver: ArcSwap::from_pointee(resolver),
-            one_at_a_time: Mutex::new(()),
+            one_at_a_time: Arc::new(Mutex::new(())),
         });
         // Mail that comes before the name servers are known would only have to wait.
         let in_force = reloader.probe(&reloader.resolver.load_full()).await;
@@ -349,28 +361,24 @@ fn raise_open_files() {
 
 /// `waxseal run`: serves until SIGTERM or SIGINT, reloads on SIGHUP.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let listen = |kind| signal(kind).map_err(Error::Signals);
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+    let mut stop = Stop::listen()?;
+    let mut hangup = Hangup::listen()?;
     raise_open_files();
-    let app = App::start(config).await?;
-    print(&app.banner());
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
-                // The result is in the log and in the metrics.
-                let _ = app.reload().await;
-            }
-        }
+    let app = tokio::select! {
+        app = App::start(config) => app?,
+        () = stop.ordered() => return Ok(()),
+    };
+    let banner = app.banner();
+    // The pipe behind stdout may be full.
+    spawn_blocking(move || print(&banner));
+    tokio::select! {
+        () = hangup.obey(&app) => {}
+        () = stop.ordered() => {}
     }
     tracing::info!("stopping: transactions in flight may end, a second signal ends them");
     tokio::select! {
         () = app.stop() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = stop.ordered() => {}
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
@@ -10,6 +11,9 @@ use waxseal::cli::{Cli, Command, ConfigCommand, complain, print};
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
 use waxseal::log;
 use waxseal::time::{Clock, SystemClock};
+
+/// How long a thread that hangs (a dead mount, a full pipe) holds up the end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Why waxseal ends with an error, by who has to act.
 enum Failed {
@@ -73,7 +77,9 @@ fn start<T>(
         .build()
         .map_err(Failed::runtime)?;
     runtime.spawn(log.tell_of_losses());
-    runtime.block_on(task(config)).map_err(|error| match error {
+    let done = runtime.block_on(task(config));
+    runtime.shutdown_timeout(LAST_WAIT);
+    done.map_err(|error| match error {
         app::Error::Config(error) => Failed::config(error),
         error => Failed::runtime(error),
     })

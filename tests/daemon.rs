@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write, pipe};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -22,6 +22,28 @@ const GLANCE: Duration = Duration::from_millis(10);
 
 /// A process that does not outlive its test.
 struct Process(Child);
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        let status = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Ends it with `signal`; the exit code.
+    fn end(&mut self, signal: &str) -> Option<i32> {
+        self.signal(signal);
+        let mut status: Option<ExitStatus> = None;
+        wait_until(signal, || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -36,7 +58,7 @@ struct Daemon {
     banner: Vec<String>,
     /// Reads the log, unless the test does.
     log: Option<thread::JoinHandle<String>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -61,7 +83,7 @@ impl Daemon {
             process,
             banner,
             log,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -74,25 +96,26 @@ impl Daemon {
         text.split('/').next().unwrap().parse().unwrap()
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.process.0.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .unwrap();
-        assert!(status.success());
-    }
-
     /// Ends it with `signal`; the exit code and the log.
     fn end(mut self, signal: &str) -> (Option<i32>, String) {
-        self.signal(signal);
-        let mut status: Option<ExitStatus> = None;
-        wait_until(signal, || {
-            status = self.process.0.try_wait().unwrap();
-            status.is_some()
-        });
+        let code = self.process.end(signal);
         let log = self.log.map(|log| log.join().unwrap());
-        (status.unwrap().code(), log.unwrap_or_default())
+        (code, log.unwrap_or_default())
+    }
+
+    /// Waits for the end of the reload with this number.
+    fn wait_for_reload(&self, number: usize) {
+        let line = format!("waxseal_config_reloads_total{{result=\"ok\"}} {number}\n");
+        wait_until(&line, || self.metrics().contains(&line));
+    }
+
+    fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.address("metrics on http://")).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// The most memory that was ever resident, in KiB.
@@ -131,6 +154,24 @@ fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     panic!("waited in vain: {what}");
 }
 
+/// Puts a rule file in place whose reader hangs until somebody writes.
+fn hang_rules(folder: &Path) -> PathBuf {
+    let policies = folder.join("policies");
+    fs::create_dir(&policies).unwrap();
+    let fifo = policies.join("90-hang.toml");
+    let status = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(status.success());
+    fifo
+}
+
+/// Waits until somebody reads the FIFO; who reads hangs until the returned end is dropped.
+fn caught_reading(fifo: &Path) -> fs::File {
+    let (send, opened) = mpsc::channel();
+    let fifo = fifo.to_owned();
+    thread::spawn(move || send.send(fs::OpenOptions::new().write(true).open(fifo)));
+    opened.recv_timeout(PATIENCE).expect("a reader").unwrap()
+}
+
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
     command
@@ -148,7 +189,7 @@ fn config(mx_port: u16) -> String {
         "[[listener]]\nkind = 'relay'\nlisten = '127.0.0.1:0'\n\
          [[listener]]\nkind = 'lmtp'\nlisten = '127.0.0.1:0'\n\
          [admin]\nlisten = '127.0.0.1:0'\n\
-         [dns]\nservers = ['127.0.0.1:9']\n\
+         [dns]\nservers = ['127.0.0.1:9']\ndnssec = 'off'\n\
          [mx]\nport = {mx_port}\nallow_networks = ['127.0.0.0/8']\n\
          [message]\nmax_size = 0\n"
     )
@@ -272,17 +313,57 @@ fn without_configuration_the_defaults_listen() {
 #[test]
 fn sigint_ends_it_with_0_and_sighup_does_not_end_it() {
     let daemon = Daemon::start(&config(25), &[]);
-    daemon.signal("HUP");
+    daemon.process.signal("HUP");
     // The session proves that it still serves.
     let mut greeting = String::new();
     let stream = TcpStream::connect(daemon.address("relay on ")).unwrap();
     BufReader::new(stream).read_line(&mut greeting).unwrap();
     assert!(greeting.starts_with("220 "), "{greeting}");
+    daemon.wait_for_reload(1);
     let (code, log) = daemon.end("INT");
     assert_eq!(code, Some(0));
     assert!(log.contains("reloaded"), "{log}");
     let last = log.lines().last().unwrap();
     assert!(last.contains("stopping"), "{log}");
+}
+
+#[test]
+fn a_reload_that_hangs_keeps_nobody_from_ending_it() {
+    for signal in ["TERM", "INT"] {
+        let daemon = Daemon::start(&config(sink()), &[]);
+        let fifo = hang_rules(daemon.folder.path());
+        daemon.process.signal("HUP");
+        let _hanging = caught_reading(&fifo);
+        assert!(deliver(daemon.address("relay on "), 1).starts_with("250 "));
+        assert_eq!(daemon.end(signal).0, Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn hangups_during_a_reload_lead_to_one_more() {
+    let daemon = Daemon::start(&config(25), &[]);
+    let fifo = hang_rules(daemon.folder.path());
+    daemon.process.signal("HUP");
+    let first = caught_reading(&fifo);
+    daemon.process.signal("HUP");
+    daemon.process.signal("HUP");
+    drop(first);
+    daemon.wait_for_reload(1);
+    drop(caught_reading(&fifo));
+    daemon.wait_for_reload(2);
+    let (code, log) = daemon.end("TERM");
+    assert_eq!((code, log.matches("reloaded: ").count()), (Some(0), 2));
+}
+
+#[test]
+fn a_start_that_hangs_can_be_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("waxseal.toml"), config(25)).unwrap();
+    let fifo = hang_rules(folder.path());
+    let child = command(folder.path(), &[]).spawn();
+    let mut process = Process(child.unwrap());
+    let _hanging = caught_reading(&fifo);
+    assert_eq!(process.end("TERM"), Some(0));
 }
 
 #[test]
@@ -357,11 +438,8 @@ fn a_log_reader_that_goes_away_costs_no_reply() {
 #[test]
 fn a_log_reader_that_is_stuck_holds_up_neither_a_session_nor_the_end() {
     let (reader, writer) = pipe().unwrap();
-    let mut filler = writer.try_clone().unwrap();
-    delivers_with_log_to(writer, || {
-        // More than any pipe takes: it stays full until the reader is dropped.
-        thread::spawn(move || filler.write_all(&vec![b'x'; 1 << 21]));
-    });
+    let full = writer.try_clone().unwrap();
+    delivers_with_log_to(writer, || fill(&full));
     drop(reader);
 }
 
@@ -376,9 +454,22 @@ fn a_complaint_that_nobody_reads_changes_no_exit_code() {
 }
 
 #[test]
-fn a_stdout_that_nobody_reads_keeps_it_neither_from_starting_nor_from_serving() {
+fn a_stdout_whose_reader_is_gone_keeps_it_from_nothing() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
+    delivers_with_stdout_to(writer);
+}
+
+#[test]
+fn a_stdout_whose_reader_is_stuck_keeps_it_from_nothing() {
+    let (reader, writer) = pipe().unwrap();
+    fill(&writer);
+    delivers_with_stdout_to(writer);
+    drop(reader);
+}
+
+/// Delivers a message and ends it; no banner tells the address, so that is chosen beforehand.
+fn delivers_with_stdout_to(stdout: PipeWriter) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = free.local_addr().unwrap();
     let (mx, taken) = counting_sink();
@@ -386,13 +477,20 @@ fn a_stdout_that_nobody_reads_keeps_it_neither_from_starting_nor_from_serving() 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("waxseal.toml"), config).unwrap();
     drop(free);
-    let child = command(folder.path(), &[]).stdout(writer).spawn();
+    let child = command(folder.path(), &[]).stdout(stdout).spawn();
     let mut process = Process(child.unwrap());
     wait_until("a listener", || TcpStream::connect(relay).is_ok());
     let reply = deliver(relay, 1);
     assert!(reply.starts_with("250 "), "{reply}");
     assert_eq!(taken.load(Ordering::SeqCst), 1);
-    assert_eq!(process.0.try_wait().unwrap(), None);
+    assert_eq!(process.end("TERM"), Some(0));
+}
+
+/// Fills the pipe, for as long as somebody holds its other end.
+fn fill(pipe: &PipeWriter) {
+    let mut pipe = pipe.try_clone().unwrap();
+    // More than any pipe takes.
+    thread::spawn(move || pipe.write_all(&vec![b'x'; 1 << 21]));
 }
 
 /// Delivers two messages after `trouble` with the log.

@@ -1,19 +1,20 @@
 //! What changes while waxseal runs: configuration and rules that are read again, rules that expire.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use super::build_gate;
 use crate::admin::{LastReload, Readiness, Reload};
 use crate::config::{Config, load_rules};
 use crate::metrics::{Metrics, Reloaded};
-use crate::net::resolver::{DnsResolver, InForce};
+use crate::net::resolver::{DnsResolver, DnsSettings, InForce, SetupError};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
 use crate::time::{Clock, SystemClock, UnixTime};
@@ -33,20 +34,22 @@ pub(super) struct Reloader {
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) resolver: ArcSwap<DnsResolver>,
-    pub(super) one_at_a_time: Mutex<()>,
+    pub(super) one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl Reload for Reloader {
     fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async {
-            let _turn = self.one_at_a_time.lock().await;
-            let source = self.source.clone();
-            // Reading files blocks, so it happens off the runtime's threads.
-            let config = tokio::task::spawn_blocking(move || Config::load(source.as_deref())).await;
-            let result = match config {
-                Ok(Ok(config)) => self.put(&config).await,
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
+            // Whoever reads holds the turn too: it may hang, and outlive a caller that goes away.
+            let turn = Arc::new(Arc::clone(&self.one_at_a_time).lock_owned().await);
+            tracing::info!("reading configuration and rules again");
+            let result = match self.read(Arc::clone(&turn)).await {
+                Ok((gate, resolver)) => {
+                    // A reload is what follows when somebody has mended a name server.
+                    self.probe(&resolver).await;
+                    Ok(self.put(gate, resolver))
+                }
+                Err(error) => Err(error),
             };
             self.tell(&result);
             result
@@ -74,47 +77,24 @@ impl Reloader {
         });
     }
 
-    async fn put(&self, config: &Config) -> Result<String, String> {
-        let old = self.gates.load_full();
-        let set = load_rules(config).map_err(|error| error.to_string())?;
-        // A folder that is gone, or not mounted, is no order to run without rules.
-        if set.files.is_empty() && old.rules.iter().next().is_some() {
-            return Err(format!(
-                "rules were in force, and there is no rule file left in {}; to run without rules leave an empty one there",
-                config.policies.folder().display()
-            ));
-        }
-        let resolver = self.resolver_for(config).await?;
+    /// Builds the next gate; keeps `turn` to the end, even where nobody waits for the result any more.
+    async fn read(&self, turn: impl Send + 'static) -> Result<(Gate, DnsResolver), String> {
+        let source = self.source.clone();
         let own = self.own_listeners.clone();
-        let gate = build_gate(
-            config,
-            set.rules,
-            resolver.clone(),
-            own,
-            old.dead.clone(),
-            Arc::clone(&old.observer),
-        )
-        .map_err(|error| error.to_string())?;
+        let old = (self.gates.load_full(), self.resolver.load_full());
+        let built = spawn_blocking(move || {
+            let _turn = turn;
+            next_gate(source.as_deref(), own, &old.0, &old.1)
+        });
+        built.await.map_err(|error| error.to_string())?
+    }
+
+    fn put(&self, gate: Gate, resolver: DnsResolver) -> String {
         let rules = gate.rules.iter().count();
         self.metrics.in_force(rules, SystemClock.now());
         self.resolver.store(Arc::new(resolver));
         self.gates.store(Arc::new(gate));
-        Ok(format!(
-            "reloaded: {rules} rules (listeners and log settings change with a restart)"
-        ))
-    }
-
-    /// The resolver in use, with all it knows, unless other servers or another word on DNSSEC are wanted.
-    /// Either is probed: a reload is what follows when somebody has mended a name server.
-    async fn resolver_for(&self, config: &Config) -> Result<DnsResolver, String> {
-        let old = self.resolver.load_full();
-        let resolver = if *old.settings() == config.dns {
-            DnsResolver::clone(&old)
-        } else {
-            DnsResolver::new(&config.dns).map_err(|error| error.to_string())?
-        };
-        self.probe(&resolver).await;
-        Ok(resolver)
+        format!("reloaded: {rules} rules (listeners and log settings change with a restart)")
     }
 
     /// Probes the name servers; logs, counts and shows what came of it.
@@ -150,6 +130,38 @@ pub(super) async fn watch_dnssec(reloader: Arc<Reloader>, mut in_force: InForce)
         tokio::time::sleep(pause).await;
         let resolver = reloader.resolver.load_full();
         in_force = reloader.probe(&resolver).await;
+    }
+}
+
+/// Reads files, and so blocks.
+fn next_gate(
+    source: Option<&Path>,
+    own: Vec<SocketAddr>,
+    old: &Gate,
+    resolver: &DnsResolver,
+) -> Result<(Gate, DnsResolver), String> {
+    let config = Config::load(source).map_err(|error| error.to_string())?;
+    let set = load_rules(&config).map_err(|error| error.to_string())?;
+    // A folder that is gone, or not mounted, is no order to run without rules.
+    if set.files.is_empty() && old.rules.iter().next().is_some() {
+        return Err(format!(
+            "rules were in force, and there is no rule file left in {}; to run without rules leave an empty one there",
+            config.policies.folder().display()
+        ));
+    }
+    let (dead, observer) = (old.dead.clone(), Arc::clone(&old.observer));
+    let resolver = next_resolver(&config.dns, resolver).map_err(|error| error.to_string())?;
+    let gate = build_gate(&config, set.rules, resolver.clone(), own, dead, observer)
+        .map_err(|error| error.to_string())?;
+    Ok((gate, resolver))
+}
+
+/// The resolver in use, with all it knows, unless other servers or another word on DNSSEC are wanted.
+fn next_resolver(settings: &DnsSettings, old: &DnsResolver) -> Result<DnsResolver, SetupError> {
+    if old.settings() == settings {
+        Ok(old.clone())
+    } else {
+        DnsResolver::new(settings)
     }
 }
 

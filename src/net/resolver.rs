@@ -129,8 +129,11 @@ impl DnsResolver {
             let servers = inner.upstream.servers.iter();
             let all = join_all(servers.map(|server| inner.probe(*server, *word))).await;
             let one_passed = all.iter().any(|(.., probe)| *probe == Probe::Passed);
+            let one_answered = all
+                .iter()
+                .any(|(.., probe)| !matches!(probe, Probe::Silent(_)));
             probes.extend(all);
-            if one_passed {
+            if one_passed || !one_answered {
                 break;
             }
         }

@@ -1,0 +1,53 @@
+//! What signals order: to stop, to reload.
+
+use std::future::pending;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{App, Error};
+
+/// SIGTERM and SIGINT.
+pub(super) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    pub(super) fn listen() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next order to stop.
+    pub(super) async fn ordered(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// SIGHUP.
+pub(super) struct Hangup(Signal);
+
+impl Hangup {
+    pub(super) fn listen() -> Result<Self, Error> {
+        listen(SignalKind::hangup()).map(Self)
+    }
+
+    /// Reloads at every order and never ends. The orders that come during a reload are one for another
+    /// reload after it.
+    pub(super) async fn obey(&mut self, app: &App) {
+        while self.0.recv().await.is_some() {
+            // The result is in the log and in the metrics.
+            let _ = app.reload().await;
+        }
+        pending::<()>().await;
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Error> {
+    signal(kind).map_err(Error::Signals)
+}
