@@ -1,5 +1,7 @@
 //! The resolver and its name servers: probes, what follows from them, and what is asked how often.
 
+mod validate;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -6,6 +6,7 @@
 //! authoritative server. Wildcards are not expanded.
 
 mod data;
+mod signed;
 
 use std::{
     net::SocketAddr,
@@ -14,8 +15,9 @@ use std::{
 };
 
 use hickory_resolver::proto::{
+    dnssec::rdata::{DNSSECRData, RRSIG},
     op::{Edns, Message, Query, ResponseCode},
-    rr::{LowerName, Name, RecordType},
+    rr::{LowerName, Name, RData, Record, RecordType},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,7 +25,8 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::data::Zone;
+use self::data::{Found, Zone};
+pub(crate) use self::signed::{Denial, Flaw, Tree};
 
 /// What goes wrong when a name is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,8 @@ pub(crate) enum Fault {
     Refused,
     /// SERVFAIL, but the true answer when the query says CD: how a validating resolver treats a bogus zone.
     Bogus,
+    /// The true answer, but for one bit of the signature in it, counted from its beginning.
+    Flip(usize),
     /// No answer at all.
     Drop,
     /// The true answer, late.
@@ -54,19 +59,42 @@ pub(crate) struct Dns {
 
 #[derive(Default)]
 struct State {
-    zone: Zone,
+    data: Data,
     faults: Vec<(LowerName, Option<RecordType>, Fault)>,
     secure: Vec<LowerName>,
     secure_names: Vec<LowerName>,
     log: Vec<(String, RecordType, Transport)>,
 }
 
+/// What a server answers from.
+enum Data {
+    /// One zone without signatures.
+    Plain(Zone),
+    /// Signed zones. A bogus answer is one without its signatures.
+    Signed(Tree),
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self::Plain(Zone::default())
+    }
+}
+
 impl Dns {
     /// Serves `zone_text` over UDP and TCP at one port. Each line names its owner; indentation is ignored, and
     /// names are absolute with or without the final dot: `example.com MX 10 mx.example.com`.
     pub(crate) async fn start(zone_text: &str) -> Self {
+        Self::serve(Data::Plain(Zone::parse(zone_text))).await
+    }
+
+    /// Serves signed zones.
+    pub(crate) async fn signed(tree: Tree) -> Self {
+        Self::serve(Data::Signed(tree)).await
+    }
+
+    async fn serve(data: Data) -> Self {
         let state = Arc::new(Mutex::new(State {
-            zone: Zone::parse(zone_text),
+            data,
             ..State::default()
         }));
         let (udp, tcp) = sockets().await;
@@ -147,7 +175,7 @@ impl Dns {
 
     /// Serves other data from now on; faults and the log stay.
     pub(crate) fn replace(&self, zone_text: &str) {
-        self.state.lock().unwrap().zone = Zone::parse(zone_text);
+        self.state.lock().unwrap().data = Data::Plain(Zone::parse(zone_text));
     }
 }
 
@@ -229,6 +257,8 @@ async fn respond(state: &Mutex<State>, query: &Message, transport: Transport) ->
     let (fault, truth) = state.lock().unwrap().consider(query, question, transport);
     match fault {
         None => Some(truth),
+        Some(Fault::Bogus) if state.lock().unwrap().is_signed() => Some(stripped(truth)),
+        Some(Fault::Flip(bit)) => Some(flipped(truth, bit)),
         Some(Fault::Bogus) if query.metadata.checking_disabled => Some(truth),
         Some(Fault::ServFail | Fault::Bogus) => Some(failure(query, ResponseCode::ServFail)),
         Some(Fault::Refused) => Some(failure(query, ResponseCode::Refused)),
@@ -238,6 +268,29 @@ async fn respond(state: &Mutex<State>, query: &Message, transport: Transport) ->
             Some(truth)
         }
     }
+}
+
+/// Without its signatures.
+fn stripped(mut response: Message) -> Message {
+    let is_data = |record: &Record| record.record_type() != RecordType::RRSIG;
+    response.answers.retain(is_data);
+    response.authorities.retain(is_data);
+    response
+}
+
+/// With one wrong bit in the first signature.
+fn flipped(mut response: Message, bit: usize) -> Message {
+    let signatures = response.answers.iter_mut().map(|record| &mut record.data);
+    for data in signatures {
+        if let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = data {
+            let mut octets = signature.sig().to_vec();
+            let at = bit / 8 % octets.len();
+            octets[at] ^= 1 << (bit % 8);
+            *signature = RRSIG::from_sig(signature.input().clone(), octets);
+            return response;
+        }
+    }
+    panic!("there is no signature in {response}");
 }
 
 fn failure(query: &Message, code: ResponseCode) -> Message {
@@ -285,7 +338,7 @@ impl State {
     }
 
     fn truth(&self, query: &Message, question: &Query) -> Message {
-        let found = self.zone.look_up(question.name(), question.query_type());
+        let found = self.find(question.name(), question.query_type());
         let mut response = frame(query);
         response.metadata.response_code = found.code;
         response.metadata.authentic_data =
@@ -293,6 +346,17 @@ impl State {
         response.add_answers(found.answers);
         response.add_authorities(found.authorities);
         response
+    }
+
+    fn find(&self, name: &Name, record_type: RecordType) -> Found {
+        match &self.data {
+            Data::Plain(zone) => zone.look_up(name, record_type),
+            Data::Signed(tree) => tree.look_up(name, record_type),
+        }
+    }
+
+    fn is_signed(&self) -> bool {
+        matches!(self.data, Data::Signed(_))
     }
 
     fn is_secure(&self, name: &Name) -> bool {

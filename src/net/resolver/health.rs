@@ -76,12 +76,12 @@ impl Health {
                 .map(|(server, ..)| *server)
                 .collect()
         };
-        let passed = that(|probe| probe == Probe::Passed);
-        if passed.is_empty() {
-            that(|probe| probe != Probe::Failed)
-        } else {
-            passed
-        }
+        let choices = [
+            that(|probe| probe == Probe::Passed),
+            that(|probe| matches!(probe, Probe::Silent(_))),
+        ];
+        let all = that(|_| true);
+        choices.into_iter().find(|c| !c.is_empty()).unwrap_or(all)
     }
 
     /// For `/readyz`.

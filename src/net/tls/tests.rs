@@ -8,9 +8,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::internal::msgs::codec::{Codec, Reader};
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
-use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
+use tokio_rustls::rustls::{
+    DigitallySignedStruct, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+};
 
 use super::*;
 use crate::policy::handshake::Fingerprint;
@@ -22,9 +24,22 @@ fn server(
     certificate: &[u8],
     key: &KeyPair,
 ) -> TlsAcceptor {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let key = loaded(key);
+    serving(version, certificate, key)
+}
+
+fn loaded(key: &KeyPair) -> Arc<dyn SigningKey> {
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let key = provider.key_provider.load_private_key(key).unwrap();
+    let provider = aws_lc_rs::default_provider();
+    provider.key_provider.load_private_key(key).unwrap()
+}
+
+fn serving(
+    version: &'static SupportedProtocolVersion,
+    certificate: &[u8],
+    key: Arc<dyn SigningKey>,
+) -> TlsAcceptor {
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let certified = CertifiedKey::new(vec![CertificateDer::from(certificate.to_vec())], key);
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
@@ -39,7 +54,10 @@ async fn shake_hands(
     certificate: &[u8],
     key: &KeyPair,
 ) -> Result<Handshake, Fault> {
-    let acceptor = server(version, certificate, key);
+    shake_hands_with(server(version, certificate, key)).await
+}
+
+async fn shake_hands_with(acceptor: TlsAcceptor) -> Result<Handshake, Fault> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {
@@ -67,6 +85,67 @@ async fn the_signature_of_an_odd_certificate_is_verified() {
             assert_eq!(good.unwrap().chain[0].as_ref(), certificate, "{what}");
             let bad = shake_hands(version, &certificate, &other).await;
             assert_eq!(bad, Err(Fault::Handshake(WRONG.to_owned())), "{what}");
+        }
+    }
+}
+
+/// A key whose signatures have one wrong bit.
+#[derive(Debug)]
+struct Flipping {
+    key: Arc<dyn SigningKey>,
+    bit: usize,
+}
+
+impl SigningKey for Flipping {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let signer = self.key.choose_scheme(offered)?;
+        let bit = self.bit;
+        Some(Box::new(FlippingSigner { signer, bit }))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
+#[derive(Debug)]
+struct FlippingSigner {
+    signer: Box<dyn Signer>,
+    bit: usize,
+}
+
+impl Signer for FlippingSigner {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut signature = self.signer.sign(message)?;
+        let at = self.bit / 8 % signature.len();
+        signature[at] ^= 1 << (self.bit % 8);
+        Ok(signature)
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.signer.scheme()
+    }
+}
+
+#[tokio::test]
+async fn one_wrong_bit_of_the_handshake_signature_ends_it() {
+    for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ED25519] {
+        let pair = KeyPair::generate_for(algorithm).unwrap();
+        let plain = CertificateParams::default().self_signed(&pair).unwrap();
+        let odd = odd::version_1(&plain, &pair);
+        let key = loaded(&pair);
+        for (version, certificate) in [
+            (VERSIONS[0], plain.der().as_ref()),
+            (VERSIONS[1], plain.der().as_ref()),
+            (VERSIONS[0], &odd),
+            (VERSIONS[1], &odd),
+        ] {
+            for bit in (0..512).step_by(13) {
+                let key = Arc::clone(&key);
+                let flipping = Arc::new(Flipping { key, bit });
+                let shaken = shake_hands_with(serving(version, certificate, flipping)).await;
+                assert!(shaken.is_err(), "bit {bit}: {shaken:?}");
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use hickory_resolver::proto::{
 const PROLOGUE: &str = "$TTL 300\n. SOA ns. hostmaster. 1 3600 600 86400 60\n. NS ns.\n";
 
 /// A CNAME chain longer than this is cut, as resolvers do.
-const LONGEST_CHAIN: usize = 12;
+pub(super) const LONGEST_CHAIN: usize = 12;
 
 #[derive(Default)]
 pub(super) struct Zone(BTreeMap<RrKey, RecordSet>);
@@ -27,12 +27,7 @@ pub(super) struct Found {
 
 impl Zone {
     pub(super) fn parse(text: &str) -> Self {
-        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
-        let text = format!("{PROLOGUE}{}\n", lines.join("\n"));
-        match Parser::new(text.clone(), None, Some(Name::root())).parse() {
-            Ok((_, records)) => Self(records),
-            Err(error) => panic!("zone text: {error}\n{text}"),
-        }
+        Self(parse(&format!("{PROLOGUE}{text}")))
     }
 
     pub(super) fn look_up(&self, name: &Name, record_type: RecordType) -> Found {
@@ -111,4 +106,26 @@ impl Zone {
             soa
         }
     }
+}
+
+fn parse(text: &str) -> BTreeMap<RrKey, RecordSet> {
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+    let text = format!("{}\n", lines.join("\n"));
+    match Parser::new(text.clone(), None, Some(Name::root())).parse() {
+        Ok((_, records)) => records,
+        Err(error) => panic!("zone text: {error}\n{text}"),
+    }
+}
+
+/// The records of a text without a prologue. `OWNER DNAME TARGET` is understood too.
+pub(super) fn parse_records(text: &str) -> Vec<Record> {
+    let is_dname = |line: &&str| line.split_whitespace().nth(1) == Some("DNAME");
+    let (dnames, others): (Vec<&str>, Vec<&str>) = text.lines().partition(is_dname);
+    let sets = parse(&format!("$TTL 300\n{}", others.join("\n")));
+    let records = sets.values().flat_map(RecordSet::records_without_rrsigs);
+    let dnames = dnames.iter().map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        super::signed::dname(words[0], words[2])
+    });
+    records.cloned().chain(dnames).collect()
 }
