@@ -12,7 +12,7 @@ import time
 
 import afterwards
 from cases import CASES
-from lab import Lab, LabError
+from lab import Lab, LabError, print_logs
 from network import Network
 from trial import Trial
 
@@ -75,13 +75,6 @@ def examine(network, options, report):
         report.check("metrics", lambda: afterwards.metrics_agree_with_the_mailboxes(network))
         report.check("log-names-nobody", lambda: afterwards.log_names_nobody(network, trials))
         report.check("stops-when-told", lambda: afterwards.stops_when_told(network))
-
-
-def print_logs(lab):
-    """The ends of all logs, for a failure that cannot be repeated."""
-    for log in sorted([*lab.dir.glob("*.log"), *lab.dir.glob("*/maillog")]):
-        print(f"--- {log.relative_to(lab.dir)}")
-        print("".join(log.read_text(errors="replace").splitlines(keepends=True)[-150:]))
 
 
 def main():

@@ -88,6 +88,13 @@ def wait_until(what, ready, seconds, alive=lambda: True):
         time.sleep(0.1)
 
 
+def print_logs(lab):
+    """The ends of all logs, for a failure that cannot be repeated."""
+    for log in sorted([*lab.dir.glob("*.log"), *lab.dir.glob("*/maillog")]):
+        print(f"--- {log.relative_to(lab.dir)}")
+        print("".join(log.read_text(errors="replace").splitlines(keepends=True)[-150:]))
+
+
 def listening(address, port):
     """Does a TCP server accept connections there?"""
     with socket.socket() as probe:

@@ -88,18 +88,18 @@ class Instance:
         self.dir = lab.dir / name
         self.mail = self.dir / "mail"
         self.log = self.dir / "maillog"
-        self._config = self.dir / "etc"
+        self.config = self.dir / "etc"
         self._make_directories()
         nobody = pwd.getpwnam("nobody")
         settings = {"dir": self.dir, "name": name, "uid": nobody.pw_uid, "gid": nobody.pw_gid}
-        (self._config / "main.cf").write_text((MAIN + main).format(**settings))
-        (self._config / "master.cf").write_text(MASTER + master)
+        (self.config / "main.cf").write_text((MAIN + main).format(**settings))
+        (self.config / "master.cf").write_text(MASTER + master)
         lines = (f"{address} {maildir}\n" for address, maildir in mailboxes)
         (self.dir / "mailboxes").write_text("".join(lines))
         lab.at_end(self.stop)
 
     def _make_directories(self):
-        for directory in (self.dir, self._config, self.dir / "queue"):
+        for directory in (self.dir, self.config, self.dir / "queue"):
             directory.mkdir()
         (self.dir / "data").mkdir()
         shutil.chown(self.dir / "data", "postfix")
@@ -107,15 +107,17 @@ class Instance:
         shutil.chown(self.mail, "nobody")
 
     def start(self):
-        run(["postfix", "-c", self._config, "start"])
+        run(["postfix", "-c", self.config, "start"])
 
     def stop(self):
-        if (self.dir / "queue/pid/master.pid").exists():
-            run(["postfix", "-c", self._config, "stop"])
+        pid = self.dir / "queue/pid/master.pid"
+        if pid.exists():
+            run(["postfix", "-c", self.config, "stop"])
+            pid.unlink(missing_ok=True)  # so that it is not stopped again
 
     def queue(self):
         """What waits in the queue: queue id -> {recipient: reason of the delay}."""
-        lines = run(["postqueue", "-c", self._config, "-j"]).splitlines()
+        lines = run(["postqueue", "-c", self.config, "-j"]).splitlines()
         entries = map(json.loads, lines)
         return {
             entry["queue_id"]: {to["address"]: to.get("delay_reason", "") for to in entry["recipients"]}
@@ -124,7 +126,7 @@ class Instance:
 
     def drop(self, queue_id):
         """Takes a message out of the queue."""
-        run(["postsuper", "-c", self._config, "-d", queue_id])
+        run(["postsuper", "-c", self.config, "-d", queue_id])
 
     def maildir(self, address):
         """The delivered messages of one mailbox, as paths."""
