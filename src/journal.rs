@@ -233,6 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn a_leg_says_which_tlsa_record_matched() {
+        let mut outcome = outcome();
+        let record = crate::dns::Tlsa {
+            usage: 3,
+            selector: 1,
+            matching: 1,
+            data: vec![0xab; 32],
+        };
+        outcome.link.as_mut().unwrap().tlsa = Some(crate::dane::Match {
+            tlsa: record,
+            depth: Some(0),
+        });
+        let line = lines(&[Event::Outcome(&outcome)]);
+        assert!(line.contains(" tlsa=3 1 1 abababababababab.. "), "{line}");
+    }
+
+    #[test]
     fn a_blocked_leg_says_why() {
         let outcome = Outcome {
             link: None,

@@ -22,7 +22,7 @@ mod names;
 mod presented;
 mod verify;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use crate::dns::{Secure, Tlsa};
@@ -82,13 +82,12 @@ pub enum Unusable {
 }
 
 impl TlsaSet {
-    /// Judges the records of `base` and `port`. A record that is there twice counts once.
+    /// Judges the records of `base` and `port`. A record that is there twice counts once, and their order
+    /// is their own: name servers give them in another one each time, and words about them shall not vary.
     pub fn new(base: Host, port: u16, records: Secure<Vec<Tlsa>>) -> Self {
-        let mut seen = HashSet::new();
+        let records: BTreeSet<Tlsa> = records.into_inner().into_iter().collect();
         let mut records: Vec<Record> = records
-            .into_inner()
             .into_iter()
-            .filter(|tlsa| seen.insert(tlsa.clone()))
             .take(MAX_RECORDS)
             .map(Record::new)
             .collect();
@@ -115,7 +114,7 @@ impl TlsaSet {
         self.usable().next().is_some()
     }
 
-    /// The records in the order of the answer, each once, and at most 100.
+    /// The records, each once, and at most 100.
     pub fn records(&self) -> &[Record] {
         &self.records
     }

@@ -73,7 +73,7 @@ impl<T> Answer<T> {
 }
 
 /// One TLSA record as it came (RFC 6698 §2.1); `dane` tells whether it can be used.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tlsa {
     /// What the record speaks of: 2 is an issuer (DANE-TA), 3 the server itself (DANE-EE).
     pub usage: u8,

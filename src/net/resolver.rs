@@ -99,6 +99,7 @@ impl DnsResolver {
     pub fn new(settings: &DnsSettings) -> Result<Self, SetupError> {
         let cache = Cache::builder()
             .max_capacity(settings.cache_entries)
+            .weigher(|_, end: &Arc<End>| end.weight())
             .expire_after(ByTtl)
             .build();
         let inner = Inner {
@@ -345,5 +346,26 @@ fn failure(error: &NetError) -> LookupError {
         NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. }) => LookupError::Bogus,
         NetError::Timeout => LookupError::Timeout,
         _ => LookupError::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_lives_for_its_ttl_within_bounds() {
+        for (ttl, lives) in [(0, 5), (5, 5), (300, 300), (3600, 3600), (86_400, 3600)] {
+            let end = Arc::new(End {
+                security: Security::Secure,
+                expanded: None,
+                found: Found::NoData,
+                ttl: Duration::from_secs(ttl),
+            });
+            #[expect(clippy::disallowed_methods, reason = "the cache wants one")]
+            let now = Instant::now();
+            let lifetime = ByTtl.expire_after_create(&(), &end, now);
+            assert_eq!(lifetime, Some(Duration::from_secs(lives)));
+        }
     }
 }

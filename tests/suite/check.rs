@@ -61,7 +61,7 @@ impl World {
         let config = format!(
             r#"
             policies = "policies"
-            dns = {{ servers = ["{}"], timeout = "1s", attempts = 1, dnssec = "off" }}
+            dns = {{ servers = ["{}"], timeout = "1s", attempts = 1, dnssec = "trust-ad" }}
             mx = {{ port = {}, allow_networks = ["127.0.0.0/8"] }}
             tls = {{ roots = "none", ca_files = ["ca.pem"]{tls} }}
             "#,

@@ -116,7 +116,11 @@ fn only_the_strongest_digest_of_a_usage_and_selector_counts() {
         assert_eq!(of(records), expected, "{records:?}: {why}");
     }
     let weak = set([tlsa((3, 1, 2), wrong), tlsa((3, 1, 1), right)]);
-    assert_eq!(weak.records()[1].usability, Err(Unusable::Weaker));
+    let [sha256, sha512] = weak.records() else {
+        panic!("{weak:?}")
+    };
+    assert_eq!(sha256.usability, Err(Unusable::Weaker));
+    assert_eq!(sha512.usability, Ok(()));
     let broken = [raw((3, 1, 2), &[0; 63]), tlsa((3, 1, 1), right)];
     assert_eq!(
         verdict(broken, &chain.shown),
@@ -181,14 +185,14 @@ fn usage_3_takes_certificates_that_no_strict_parser_takes() {
 #[test]
 fn many_records_are_read_and_too_many_are_not() {
     let chain = Chain::new();
-    let mut records: Vec<Tlsa> = (0..99u8).map(|n| raw((3, 1, 1), &[n; 32])).collect();
+    let mut records: Vec<Tlsa> = (0..99u8).map(|n| raw((2, 1, 1), &[n; 32])).collect();
     let right = tlsa((3, 1, 1), &chain.shown[0]);
     // A record that is there twice counts once.
     records.extend(records.clone());
     records.push(right.clone());
     assert_eq!(verdict(records.clone(), &chain.shown), "0");
     assert_eq!(set(records.clone()).records().len(), 100);
-    records.insert(0, raw((3, 1, 1), &[0xff; 32]));
+    records.insert(0, raw((2, 1, 1), &[0xff; 32]));
     assert_eq!(
         verdict(records.clone(), &chain.shown),
         "no certificate matches"
@@ -196,7 +200,7 @@ fn many_records_are_read_and_too_many_are_not() {
     assert_eq!(set(records).records().len(), 100);
     let order = set([right.clone(), raw((0, 0, 1), &[1; 32]), right.clone()]);
     let usages = order.records().iter().map(|record| record.tlsa.usage);
-    assert_eq!(usages.collect::<Vec<_>>(), [3, 0]);
+    assert_eq!(usages.collect::<Vec<_>>(), [0, 3], "an order of their own");
 }
 
 #[test]

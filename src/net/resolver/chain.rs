@@ -7,6 +7,8 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::dns::{Found, LookupError, Security};
 
+/// Octets of an ordinary answer, of some ten records.
+const ORDINARY: usize = 2048;
 /// Aliases that are followed.
 const LONGEST: usize = 10;
 
@@ -21,6 +23,26 @@ pub(super) struct End {
     pub(super) found: Found<RData>,
     /// How long this holds: the least of all TTLs.
     pub(super) ttl: Duration,
+}
+
+impl End {
+    /// How many ordinary answers it takes the room of: a stranger's may be a thousand times as large.
+    pub(super) fn weight(&self) -> u32 {
+        let Found::Records(records) = &self.found else {
+            return 1;
+        };
+        let octets: usize = records.iter().map(octets).sum();
+        u32::try_from(1 + octets / ORDINARY).unwrap_or(u32::MAX)
+    }
+}
+
+/// Roughly: of the types that are asked for only TLSA may be long.
+fn octets(data: &RData) -> usize {
+    let more = match data {
+        RData::TLSA(tlsa) => tlsa.cert_data.len(),
+        _ => 0,
+    };
+    size_of::<RData>() + more
 }
 
 /// The steps so far.

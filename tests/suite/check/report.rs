@@ -49,6 +49,58 @@ async fn the_text_tells_everything_that_a_postmaster_asks() {
     }
 }
 
+#[tokio::test]
+async fn it_shows_the_tlsa_records_and_which_of_them_matched() {
+    let world = World::start(118).await;
+    world.configure("", "tls = 'standard'");
+    let identity = world.ca.server("mx1.a.test");
+    let record = identity.dane_ee();
+    world.only(Script::with_tls(identity));
+    let port = world.first.port();
+    world.dns.replace(&format!(
+        "a.test MX 10 mx1.a.test\nmx1.a.test A 127.2.118.1\n\
+         _{port}._tcp.mx1.a.test TLSA {record}\n_{port}._tcp.mx1.a.test TLSA 1 1 1 00"
+    ));
+    world.dns.secure(".");
+    let report = world.check("a.test", Depth::Connect).await;
+    let text = report.text();
+    for line in [
+        "DNSSEC    MX secure",
+        &format!("DANE      mx1.a.test: TLSA of _{port}._tcp.mx1.a.test"),
+        &format!("DANE      mx1.a.test: {record}"),
+        "DANE      mx1.a.test: 1 1 1 00 (unusable: ",
+        &format!("must      mx1.a.test: TLS, a match of _{port}._tcp.mx1.a.test"),
+        "          ready, authentication dane",
+        &format!("          matched TLSA {}..", &record[..22]),
+        "verdict   authenticated: mail would be delivered, authenticated",
+    ] {
+        assert!(
+            text.lines().any(|told| told.starts_with(line)),
+            "no {line:?} in\n{text}"
+        );
+    }
+    let json = report.json();
+    assert_eq!(json["mx_security"], "secure");
+    assert_eq!(json["hosts"][0]["dane"]["records"][1]["record"], record);
+    assert_eq!(json["connections"][0]["authentication"], "dane");
+}
+
+#[tokio::test]
+async fn it_shows_why_no_tlsa_record_matched() {
+    let world = World::start(119).await;
+    world.configure("", "tls = 'standard'");
+    world.only(Script::with_tls(world.ca.server("mx1.a.test")));
+    let port = world.first.port();
+    let wrong = "3 1 1 ".to_owned() + &"00".repeat(32);
+    world.dns.replace(&format!(
+        "a.test MX 10 mx1.a.test\nmx1.a.test A 127.2.119.1\n_{port}._tcp.mx1.a.test TLSA {wrong}"
+    ));
+    world.dns.secure(".");
+    let (code, why) = world.verdict("a.test", Depth::Connect).await;
+    assert_eq!(code, 2);
+    assert!(why.contains("no TLSA record matches: 3 1 1 0000"), "{why}");
+}
+
 fn waxseal(config: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
     command
