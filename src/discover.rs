@@ -6,7 +6,7 @@
 //! family is noted where it belongs and nowhere else: one broken MX does not hold up the others.
 //!
 //! Where a rule follows DANE, each host's TLSA records are looked up once its addresses are known
-//! ([`tlsa`]).
+//! (`discover/tlsa.rs`).
 //!
 //! This room promises facts, never a decision. The resolver caches the answers by TTL; what is remembered here is
 //! only that a look-up failed a moment ago, so that a name server that is silent does not cost every message
