@@ -102,7 +102,7 @@ metrics! {
     last_reload: IntGauge = |new| new.gauge("waxseal_config_last_reload_timestamp_seconds");
     /// Rules in force, one for each pattern and sender.
     rules: IntGauge = |new| new.gauge("waxseal_rules");
-    /// 1 while answers can be proven by DNSSEC, 0 while they cannot and there is no DANE.
+    /// 1 if a name server proved its answer to the last probe, else 0.
     dnssec_ok: IntGauge = |new| new.gauge("waxseal_dnssec_ok");
     /// Always 1; the version is the label.
     build_info: IntGaugeVec = |new| new.gauges("waxseal_build_info", &["version"]);
@@ -167,9 +167,9 @@ impl Metrics {
             .set(i64::try_from(now.0).unwrap_or(i64::MAX));
     }
 
-    /// Takes note of whether answers can be proven by DNSSEC.
-    pub fn dnssec(&self, works: bool) {
-        self.dnssec_ok.set(works.into());
+    /// Takes note of a probe of the name servers: whether one of them proved its answer.
+    pub fn dnssec(&self, passed: bool) {
+        self.dnssec_ok.set(passed.into());
     }
 
     /// Counts a reload; the start is none.

@@ -72,9 +72,12 @@ impl Readiness {
         self.last_reload.store(Some(Arc::new(reload)));
     }
 
-    /// Takes note of a probe of the name servers.
-    pub fn probed(&self, health: Health) {
+    /// Takes note of a probe of the name servers; true if it showed something else than the last one.
+    pub fn probed(&self, health: Health) -> bool {
+        let last = self.dnssec.load();
+        let is_news = last.as_deref() != Some(&health);
         self.dnssec.store(Some(Arc::new(health)));
+        is_news
     }
 
     /// For `/readyz`.

@@ -14,15 +14,17 @@ use super::build_gate;
 use crate::admin::{LastReload, Readiness, Reload};
 use crate::config::{Config, load_rules};
 use crate::metrics::{Metrics, Reloaded};
-use crate::net::resolver::{DnsResolver, DnsSettings, InForce, SetupError};
+use crate::net::resolver::{DnsResolver, DnsSettings, Health, InForce, SetupError};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
 use crate::time::{Clock, SystemClock, UnixTime};
 
 /// How often name servers that work are probed.
 const HOURLY: Duration = Duration::from_secs(3600);
-/// How often name servers are probed that do not prove their answers, or not yet.
-const UNTIL_IT_WORKS: Duration = Duration::from_secs(15);
+/// How often name servers are probed that do not prove their answers.
+const UNTIL_IT_WORKS: Duration = Duration::from_secs(60);
+/// And how often while no mail leaves.
+const WHILE_MAIL_WAITS: Duration = Duration::from_secs(5);
 /// How often waxseal looks for rules that have expired.
 const EXPIRY_CHECK: Duration = Duration::from_secs(3600);
 
@@ -97,26 +99,35 @@ impl Reloader {
         format!("reloaded: {rules} rules (listeners and log settings change with a restart)")
     }
 
-    /// Probes the name servers; logs, counts and shows what came of it.
+    /// Probes the name servers; counts and shows what came of it, and logs it where it is news.
     pub(super) async fn probe(&self, resolver: &DnsResolver) -> InForce {
         let health = resolver.probe().await;
-        let in_force = health.in_force;
-        match in_force {
-            InForce::TrustAd | InForce::Validate | InForce::Off => {
-                tracing::info!(%health, "DNSSEC");
-            }
-            InForce::Unavailable => tracing::error!(
-                %health,
-                "DNSSEC: no name server gives proven answers, so DANE is OFF and mail leaves without it; use a validating resolver on loopback, see [dns] in waxseal.toml"
-            ),
-            InForce::Waiting => tracing::error!(
-                %health,
-                "DNSSEC: no name server gives proven answers, and all mail waits for one; see [dns] in waxseal.toml"
-            ),
+        self.metrics.dnssec(health.passed());
+        if self.readiness.probed(health.clone()) {
+            tell_health(&health);
         }
-        self.metrics.dnssec(in_force.works());
-        self.readiness.probed(health);
-        in_force
+        health.in_force
+    }
+}
+
+fn tell_health(health: &Health) {
+    match health.in_force {
+        InForce::Off => tracing::info!(%health, "DNSSEC"),
+        InForce::TrustAd | InForce::Validate if health.passed() => {
+            tracing::info!(%health, "DNSSEC");
+        }
+        InForce::TrustAd | InForce::Validate => tracing::error!(
+            %health,
+            "DNSSEC: no name server proved its answer to the probe; mail waits where the proof is missing"
+        ),
+        InForce::Unavailable => tracing::error!(
+            %health,
+            "DNSSEC: no name server gives proven answers, so DANE is OFF and mail leaves without it; use a validating resolver on loopback, see [dns] in waxseal.toml"
+        ),
+        InForce::Waiting => tracing::error!(
+            %health,
+            "DNSSEC: no name server gives proven answers, and all mail waits for one; see [dns] in waxseal.toml"
+        ),
     }
 }
 
@@ -125,7 +136,8 @@ pub(super) async fn watch_dnssec(reloader: Arc<Reloader>, mut in_force: InForce)
     loop {
         let pause = match in_force {
             InForce::TrustAd | InForce::Validate | InForce::Off => HOURLY,
-            InForce::Unavailable | InForce::Waiting => UNTIL_IT_WORKS,
+            InForce::Unavailable => UNTIL_IT_WORKS,
+            InForce::Waiting => WHILE_MAIL_WAITS,
         };
         tokio::time::sleep(pause).await;
         let resolver = reloader.resolver.load_full();

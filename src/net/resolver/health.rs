@@ -67,6 +67,12 @@ pub struct Health {
 }
 
 impl Health {
+    /// Whether any server proved its answer.
+    pub fn passed(&self) -> bool {
+        let passed = |(.., probe): &(_, _, Probe)| *probe == Probe::Passed;
+        self.probes.iter().any(passed)
+    }
+
     /// The servers whose word may count as `word`: those that passed, or else those that may pass again.
     pub(super) fn servers(&self, word: InForce) -> Vec<SocketAddr> {
         let that = |wanted: fn(Probe) -> bool| -> Vec<SocketAddr> {

@@ -274,7 +274,9 @@ async fn the_chain_begins_with_the_configured_anchor() {
 async fn once_it_has_worked_nobody_can_switch_it_off() {
     let (dns, resolver) = world().await;
     dns.replace("plain.test MX 10 mx.plain.test\ngood.test MX 10 mx.evil.test");
-    assert_eq!(resolver.probe().await.in_force, InForce::Validate);
+    let health = resolver.probe().await;
+    assert_eq!(health.in_force, InForce::Validate);
+    assert!(!health.passed(), "{health}");
     for domain in ["good.test", "plain.test"] {
         let answer = resolver.ask(domain, MX, |_| Some(())).await;
         assert_eq!(answer, Err(LookupError::Bogus), "{domain}");
