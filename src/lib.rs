@@ -30,7 +30,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | L0 | [`name`], [`time`], [`x509`] |
-//! | L1 | [`dns`], [`dane`], [`smtp`] |
+//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`] |
 //! | L2 | [`policy`] |
 //! | L3 | [`net`] |
 //! | L4 | [`discover`] |
@@ -48,6 +48,7 @@ pub mod dns;
 pub mod journal;
 pub mod log;
 pub mod metrics;
+pub mod mtasts;
 pub mod name;
 pub mod net;
 pub mod policy;
