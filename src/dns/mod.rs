@@ -114,6 +114,15 @@ pub enum Family {
     Ipv6,
 }
 
+/// Whether an answer from the resolver's cache will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It will.
+    Cached,
+    /// The name servers are asked, and what they say replaces the cached answer.
+    Fresh,
+}
+
 /// The look-up failed: nothing is known, and the mail has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum LookupError {
@@ -163,6 +172,14 @@ pub trait Resolver: Send + Sync {
         base: &'a Host,
         port: u16,
     ) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>>;
+
+    /// The TXT records at a name such as `_mta-sts.example.com`: the strings of each record joined without a
+    /// separator, as RFC 8461 §3.1 and RFC 7208 §3.3 have it.
+    fn txt<'a>(
+        &'a self,
+        owner: &'a str,
+        freshness: Freshness,
+    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, LookupError>>;
 
     /// The CNAME record of a host itself, not followed.
     fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>>;

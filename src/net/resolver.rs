@@ -8,7 +8,8 @@
 //! file, nothing answered locally.
 //!
 //! Answers are kept for their TTL, a bounded number of them, and the same question is under way only
-//! once, however many messages wait for it. Failures are not kept here.
+//! once, however many messages wait for it. Failures are not kept here. Who asks for a fresh answer goes past
+//! the cache and leaves the answer in it, unless the look-up fails: what was kept is then still true.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +26,7 @@ use moka::Expiry;
 use moka::future::Cache;
 
 use crate::dns::{
-    Answer, Dnssec, Exchange, Family, Found, LookupError, Mx, Resolver, Security, Tlsa,
+    Answer, Dnssec, Exchange, Family, Found, Freshness, LookupError, Mx, Resolver, Security, Tlsa,
 };
 use crate::name::{Domain, Host};
 
@@ -154,9 +155,19 @@ impl DnsResolver {
         kind: RecordType,
         pick: impl Fn(&RData) -> Option<T>,
     ) -> Result<Answer<T>, LookupError> {
+        self.ask_for(Freshness::Cached, name, kind, pick).await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        freshness: Freshness,
+        name: &str,
+        kind: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, LookupError> {
         let mut name = Name::from_ascii(name).map_err(|_| LookupError::Broken)?;
         name.set_fqdn(true);
-        let end = self.0.cached(name, kind).await?;
+        let end = self.0.end(freshness, name, kind).await?;
         let found = match &end.found {
             Found::Records(data) => Found::Records(data.iter().filter_map(pick).collect()),
             Found::NoData => Found::NoData,
@@ -220,16 +231,29 @@ impl Inner {
         }
     }
 
-    /// An answer from the cache, or of a look-up that all who ask the same wait for together.
-    async fn cached(&self, name: Name, kind: RecordType) -> Result<Arc<End>, LookupError> {
+    /// An answer from the cache, or of a look-up that all who ask the same wait for together; or, where it has
+    /// to be fresh, of a look-up of its own.
+    async fn end(
+        &self,
+        freshness: Freshness,
+        name: Name,
+        kind: RecordType,
+    ) -> Result<Arc<End>, LookupError> {
         let generation = self.generation.load(Ordering::Relaxed);
         let means = self.means.load_full();
         let key = (generation, name.clone(), kind);
         let look_up = async { means.look_up(name, kind).await.map(Arc::new) };
-        self.cache
-            .try_get_with(key, look_up)
-            .await
-            .map_err(|error| *error)
+        match freshness {
+            Freshness::Cached => {
+                let end = self.cache.try_get_with(key, look_up).await;
+                end.map_err(|error| *error)
+            }
+            Freshness::Fresh => {
+                let end = look_up.await?;
+                self.cache.insert(key, Arc::clone(&end)).await;
+                Ok(end)
+            }
+        }
     }
 }
 
@@ -248,6 +272,17 @@ struct ByTtl;
 impl<K> Expiry<K, Arc<End>> for ByTtl {
     fn expire_after_create(&self, _: &K, end: &Arc<End>, _: Instant) -> Option<Duration> {
         Some(end.ttl.clamp(LEAST_TTL, MOST_TTL))
+    }
+
+    /// What replaces an answer does not inherit the rest of its life.
+    fn expire_after_update(
+        &self,
+        key: &K,
+        end: &Arc<End>,
+        at: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, end, at)
     }
 }
 
@@ -298,6 +333,20 @@ impl Resolver for DnsResolver {
             })
             .await
         })
+    }
+
+    fn txt<'a>(
+        &'a self,
+        owner: &'a str,
+        freshness: Freshness,
+    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, LookupError>> {
+        Box::pin(
+            self.ask_for(freshness, owner, RecordType::TXT, |data| match data {
+                // RFC 8461 §3.1: the strings of one record are joined without spaces.
+                RData::TXT(txt) => Some(txt.txt_data.concat()),
+                _ => None,
+            }),
+        )
     }
 
     fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
@@ -366,6 +415,9 @@ mod tests {
             let now = Instant::now();
             let lifetime = ByTtl.expire_after_create(&(), &end, now);
             assert_eq!(lifetime, Some(Duration::from_secs(lives)));
+            let rest = Some(Duration::from_secs(1));
+            let renewed = ByTtl.expire_after_update(&(), &end, now, rest);
+            assert_eq!(renewed, lifetime);
         }
     }
 }

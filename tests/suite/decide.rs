@@ -10,7 +10,7 @@ use waxseal::app;
 use waxseal::config::Config;
 use waxseal::discover::{AddressOrder, Discover};
 use waxseal::dns::{
-    Answer, Dnssec, Exchange, Family, Found, LookupError, Mx, Resolver, Security, Tlsa,
+    Answer, Dnssec, Exchange, Family, Found, Freshness, LookupError, Mx, Resolver, Security, Tlsa,
 };
 use waxseal::name::{Domain, Host};
 use waxseal::policy::failure::Failure;
@@ -293,6 +293,14 @@ impl Resolver for TableDns {
             None,
             found.unwrap_or(Ok(Found::NxDomain)),
         )))
+    }
+
+    fn txt<'a>(
+        &'a self,
+        _: &'a str,
+        _: Freshness,
+    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, LookupError>> {
+        Box::pin(ready(self.answer("txt", None, Ok(Found::NxDomain))))
     }
 
     fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {

@@ -1,5 +1,6 @@
 //! The resolver and its name servers: probes, what follows from them, and what is asked how often.
 
+mod txt;
 mod validate;
 
 use std::fmt::Write as _;

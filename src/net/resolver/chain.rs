@@ -36,10 +36,15 @@ impl End {
     }
 }
 
-/// Roughly: of the types that are asked for only TLSA may be long.
+/// Roughly: of the types that are asked for only TLSA and TXT may be long.
 fn octets(data: &RData) -> usize {
     let more = match data {
         RData::TLSA(tlsa) => tlsa.cert_data.len(),
+        RData::TXT(txt) => txt
+            .txt_data
+            .iter()
+            .map(|text| size_of::<Box<[u8]>>() + text.len())
+            .sum(),
         _ => 0,
     };
     size_of::<RData>() + more
