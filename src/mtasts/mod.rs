@@ -10,6 +10,11 @@
 //! This room promises the grammar of record and policy, and the words for what is known of a domain's
 //! policy. It opens no socket and reads no clock.
 
+pub mod answer;
+pub mod pattern;
+pub mod policy;
+pub mod record;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +23,16 @@ use crate::dns::LookupError;
 use crate::name::{Domain, Host};
 use crate::time::UnixTime;
 
+pub use answer::HttpAnswer;
+pub use pattern::PatternError;
+pub use policy::PolicyError;
+pub use record::{NoRecord, NotAnId};
+
 /// The longest policy that is read (RFC 8461 §3.3: 64 kilobytes); a longer one is refused, not cut.
 pub const MAX_POLICY: usize = 64 * 1024;
 
-/// The longest lifetime of a policy (RFC 8461 §3.2); a longer one is cut down to it.
-pub const MAX_MAX_AGE: Duration = Duration::from_secs(31_557_600);
+/// The longest lifetime of a policy (RFC 8461 §3.2: 31557600 seconds); a longer one is cut down to it.
+pub const MAX_MAX_AGE: Duration = Duration::from_hours(8766);
 
 /// The path of the policy (RFC 8461 §3.3).
 pub const WELL_KNOWN: &str = "/.well-known/mta-sts.txt";
@@ -188,7 +198,7 @@ pub enum FetchError {
     #[error("HTTP status {0} instead of 200")]
     Status(u16),
     /// Not `text/plain`.
-    #[error("the media type is {0} instead of text/plain")]
+    #[error("the media type is {0} instead of text/plain")] // quoted, or the word "missing"
     MediaType(String),
     /// More than [`MAX_POLICY`] octets.
     #[error("the policy is longer than 64 KiB")]
@@ -209,10 +219,11 @@ impl FetchError {
     }
 }
 
-/// Why a text is not a policy (RFC 8461 §3.2).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
-    /// Not UTF-8.
-    #[error("it is not UTF-8")]
-    NotUtf8,
+/// What a stranger wrote, for a log or a terminal: in quotes, escaped, and cut where it is long.
+fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 64;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
 }
