@@ -183,7 +183,7 @@ pub enum FetchError {
     #[error("cannot connect: {0}")]
     Unreachable(String),
     /// The certificate proves nothing, or TLS failed (RFC 8461 §3.3).
-    #[error("the certificate of the web server is not good: {0}")]
+    #[error("TLS with the web server failed: {0}")]
     Tls(String),
     /// The time was up.
     #[error("no answer in time")]
@@ -220,7 +220,7 @@ impl FetchError {
 }
 
 /// What a stranger wrote, for a log or a terminal: in quotes, escaped, and cut where it is long.
-fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 64;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
