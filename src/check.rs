@@ -4,6 +4,8 @@
 //! code is for scripts: 0 mail leaves to an authenticated server, 1 it may leave unauthenticated or in
 //! plaintext, 2 it would be blocked or refused, 3 it would be deferred for now.
 
+use crate::dane;
+use crate::dns::Tlsa;
 use crate::name::{Destination, Domain};
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::failure::{Failure, Fault};
@@ -12,6 +14,7 @@ use crate::policy::verdict::{Plan, Verdict};
 use crate::proxy::gate::{Decision, Gate};
 use crate::proxy::settings::AfterFailedHandshake;
 use crate::proxy::upstream::Inspection;
+use crate::time::{Clock, SystemClock};
 
 mod report;
 
@@ -96,7 +99,14 @@ pub struct Report {
 }
 
 /// What one address at one port showed.
-type Inspected = (Peer, u16, Inspection);
+#[derive(Debug)]
+struct Inspected {
+    peer: Peer,
+    port: u16,
+    seen: Inspection,
+    /// Each TLSA record that it had to match one of, and what came of it.
+    tlsa: Vec<(Tlsa, Result<dane::Match, dane::Why>)>,
+}
 
 /// Asks the gate.
 pub async fn run(gate: &Gate, request: Request) -> Report {
@@ -107,7 +117,12 @@ pub async fn run(gate: &Gate, request: Request) -> Report {
     if let (Depth::Connect, Verdict::Deliver(plan)) = (request.depth, &decision.verdict) {
         for (peer, requirement) in peers(plan) {
             let seen = gate.inspect(&peer, plan.port, requirement).await;
-            inspected.push((peer, plan.port, seen));
+            inspected.push(Inspected {
+                tlsa: tlsa(requirement, &seen),
+                port: plan.port,
+                peer,
+                seen,
+            });
         }
     }
     let grade = match (&decision.verdict, request.depth) {
@@ -123,6 +138,19 @@ pub async fn run(gate: &Gate, request: Request) -> Report {
         decision,
         inspected,
         grade,
+    }
+}
+
+/// Each TLSA record held against the certificates that were shown.
+fn tlsa(
+    requirement: &Requirement,
+    seen: &Inspection,
+) -> Vec<(Tlsa, Result<dane::Match, dane::Why>)> {
+    match (&requirement.demand, &seen.handshake) {
+        (Demand::Dane { set, references }, Some(handshake)) => {
+            dane::explain(set, references, &handshake.chain, SystemClock.now())
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -161,8 +189,8 @@ fn grade_of_inspections(
     inspected: &[Inspected],
     fallback: AfterFailedHandshake,
 ) -> Grade {
-    for ((_, _, seen), (_, requirement)) in inspected.iter().zip(peers(plan)) {
-        match &seen.proof {
+    for (inspected, (_, requirement)) in inspected.iter().zip(peers(plan)) {
+        match &inspected.seen.proof {
             Ok(proof) if proof.authentication() == Authentication::None => {
                 return Grade::Unauthenticated;
             }
@@ -185,7 +213,7 @@ fn most_telling<'f>(plan: &'f Plan, inspected: &'f [Inspected]) -> Option<&'f Fa
         .filter_map(|candidate| candidate.way.as_ref().err());
     let failed = inspected
         .iter()
-        .filter_map(|(_, _, seen)| seen.proof.as_ref().err());
+        .filter_map(|inspected| inspected.seen.proof.as_ref().err());
     untried.chain(failed).reduce(|worst, next| {
         if worst.is_about_policy() && !next.is_about_policy() {
             worst

@@ -6,7 +6,7 @@
 use tracing::{info, warn};
 
 use crate::policy::authorize::Peer;
-use crate::policy::failure::Failure;
+use crate::policy::failure::{Failure, Fault};
 use crate::policy::outcome::{End, Event, Ingress, Link, Observer, Outcome, Seal};
 use crate::policy::refusal::Refusal;
 
@@ -87,6 +87,7 @@ fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
         domain = %outcome.destination,
         rule = outcome.rule.as_ref().map(tracing::field::display),
         reason = failure.reason(),
+        tlsa = tlsa_of(failure),
         "delivered, but the rule would have blocked this in mode enforce: {failure}"
     );
 }
@@ -114,12 +115,23 @@ fn tls_of(link: &Link) -> Option<TlsFields> {
 }
 
 fn attempt(peer: &Peer, failure: &Failure) {
-    let reason = failure.reason();
+    let (reason, tlsa) = (failure.reason(), tlsa_of(failure));
     // A failed attempt names its host and address already.
     if matches!(failure, Failure::Attempt { .. }) {
-        info!(reason, "{failure}");
+        info!(reason, tlsa, "{failure}");
     } else {
         info!(reason, "{}[{}]: {failure}", peer.host, peer.address);
+    }
+}
+
+/// The TLSA records of which none matched, and why: more of them than a reply has room for.
+fn tlsa_of(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Attempt {
+            fault: Fault::Tlsa(mismatch),
+            ..
+        } => Some(mismatch.records()),
+        _ => None,
     }
 }
 
@@ -145,8 +157,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::dane::{Evidence, Mismatch, MismatchKind};
     use crate::policy::authorize::Authentication;
-    use crate::policy::failure::Fault;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::rules::Origin;
     use crate::policy::verdict::Policy;
@@ -247,6 +259,23 @@ mod tests {
         });
         let line = lines(&[Event::Outcome(&outcome)]);
         assert!(line.contains(" tlsa=3 1 1 abababababababab.. "), "{line}");
+    }
+
+    #[test]
+    fn an_attempt_says_of_each_tlsa_record_why_it_did_not_match() {
+        let evidence = (0..5).map(|octet| Evidence {
+            tlsa: crate::dns::Tlsa {
+                usage: 3,
+                selector: 1,
+                matching: 1,
+                data: vec![octet; 32],
+            },
+            why: MismatchKind::NoMatch.into(),
+        });
+        let failure = peer().failure(Fault::Tlsa(Mismatch::new(evidence.collect())));
+        let line = lines(&[Event::Attempt(&peer(), Some(&failure))]);
+        let last = "; 3 1 1 0404040404040404.. (no certificate matches)\"";
+        assert!(line.trim().ends_with(last), "{line}");
     }
 
     #[test]

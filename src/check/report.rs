@@ -7,17 +7,16 @@ use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{Depth, Grade, Inspected, Report, most_telling};
-use crate::dane::Record;
+use crate::dane::{self, Record};
 use crate::dns::Security;
 use crate::name::Domain;
-use crate::policy::authorize::Peer;
+use crate::policy::authorize::Authorized;
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoMtaSts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
 use crate::policy::requirement::{Demand, Mode, Requirement};
 use crate::policy::verdict::{Plan, Verdict};
 use crate::proxy::gate::Decision;
-use crate::proxy::upstream::Inspection;
 use crate::smtp::capabilities::Capabilities;
 
 impl Report {
@@ -39,15 +38,11 @@ impl Report {
             writeln!(out, "sender    {sender}")?;
         }
         writeln!(out, "rule      {}", self.rule())?;
-        writeln!(
-            out,
-            "DNSSEC    MX {}",
-            security_word(self.decision.facts.security)
-        )?;
+        writeln!(out, "DNSSEC    MX {}", security_word(&self.decision.facts))?;
         writeln!(out, "MTA-STS   {}", mta_sts(&self.decision.facts))?;
         self.write_hosts(out)?;
-        for (peer, port, seen) in &self.inspected {
-            write_inspection(out, peer, *port, seen)?;
+        for inspected in &self.inspected {
+            write_inspection(out, inspected)?;
         }
         writeln!(out, "verdict   {}: {}", self.grade.word(), self.why())
     }
@@ -138,7 +133,7 @@ impl Report {
                 "route": rule.route.as_ref().map(ToString::to_string),
                 "observe": rule.mode == Mode::Observe,
             })),
-            "mx_security": security_word(self.decision.facts.security),
+            "mx_security": security_word(&self.decision.facts),
             "mta_sts": mta_sts(&self.decision.facts),
             "hosts": hosts_json(&self.decision),
             "connections": self.inspected.iter().map(inspection_json).collect::<Vec<_>>(),
@@ -189,10 +184,12 @@ fn dane_json(dane: &Dane) -> Value {
     }
 }
 
-fn security_word(security: Security) -> &'static str {
-    match security {
-        Security::Secure => "secure",
-        Security::Insecure => "insecure",
+/// Of the MX records. A look-up that came to nothing is neither secure nor insecure.
+fn security_word(facts: &Facts) -> String {
+    match (&facts.hosts, facts.security) {
+        (Hosts::LookupFailed(error), _) => format!("unknown: {error}"),
+        (_, Security::Secure) => "secure".to_owned(),
+        (_, Security::Insecure) => "insecure".to_owned(),
     }
 }
 
@@ -232,12 +229,10 @@ fn keywords(offers: &Capabilities) -> String {
     join(offers.names().into_iter())
 }
 
-fn write_inspection(
-    out: &mut String,
-    peer: &Peer,
-    port: u16,
-    seen: &Inspection,
-) -> std::fmt::Result {
+fn write_inspection(out: &mut String, inspected: &Inspected) -> std::fmt::Result {
+    let Inspected {
+        peer, port, seen, ..
+    } = inspected;
     writeln!(out, "connect   {}[{}]:{port}", peer.host, peer.address)?;
     if let Some(offers) = &seen.offers {
         writeln!(out, "          offers {}", keywords(offers))?;
@@ -259,22 +254,31 @@ fn write_inspection(
     if let Some(offers) = &seen.offers_under_tls {
         writeln!(out, "          offers under TLS {}", keywords(offers))?;
     }
-    match &seen.proof {
+    for (record, verdict) in &inspected.tlsa {
+        writeln!(out, "          TLSA {record}: {}", tlsa_word(verdict))?;
+    }
+    write_proof(out, &seen.proof)
+}
+
+fn write_proof(out: &mut String, proof: &Result<Authorized, Failure>) -> std::fmt::Result {
+    match proof {
         Ok(proof) => {
-            writeln!(
-                out,
-                "          ready, authentication {}",
-                proof.authentication().label()
-            )?;
-            if let Some(tlsa) = proof.tlsa() {
-                writeln!(out, "          matched TLSA {tlsa}")?;
-            }
+            let authentication = proof.authentication().label();
+            writeln!(out, "          ready, authentication {authentication}")?;
             match proof.would_block() {
                 Some(failure) => writeln!(out, "          would be blocked: {failure}"),
                 None => Ok(()),
             }
         }
         Err(failure) => writeln!(out, "          {failure}"),
+    }
+}
+
+/// What came of one TLSA record.
+fn tlsa_word(verdict: &Result<dane::Match, dane::Why>) -> String {
+    match verdict {
+        Ok(found) => format!("matches {}", found.place()),
+        Err(why) => why.to_string(),
     }
 }
 
@@ -335,7 +339,15 @@ fn hosts_json(decision: &Decision) -> Vec<Value> {
     hosts.iter().enumerate().map(host).collect()
 }
 
-fn inspection_json((peer, port, seen): &Inspected) -> Value {
+fn inspection_json(inspected: &Inspected) -> Value {
+    let Inspected {
+        peer,
+        port,
+        seen,
+        tlsa,
+    } = inspected;
+    let proof = seen.proof.as_ref();
+    let would_block = proof.ok().and_then(|proof| proof.would_block());
     json!({
         "host": peer.host.to_string(),
         "address": peer.address.to_string(),
@@ -348,8 +360,14 @@ fn inspection_json((peer, port, seen): &Inspected) -> Value {
             "key_exchange": handshake.key_exchange,
             "chain": handshake.chain.iter().map(|c| certificate_lines(c)).collect::<Vec<_>>(),
         })),
-        "tlsa": seen.proof.as_ref().ok().and_then(|proof| proof.tlsa()).map(ToString::to_string),
-        "authentication": seen.proof.as_ref().ok().map(|proof| proof.authentication().label()),
-        "failure": seen.proof.as_ref().err().map(Failure::to_string),
+        "tlsa": tlsa.iter().map(|(record, verdict)| json!({
+            "record": record.to_string(),
+            "matches": verdict.is_ok(),
+            "why": tlsa_word(verdict),
+        })).collect::<Vec<_>>(),
+        "authentication": proof.ok().map(|proof| proof.authentication().label()),
+        "would_block": would_block.map(Failure::to_string),
+        "reason": proof.err().or(would_block).map(Failure::reason),
+        "failure": proof.err().map(Failure::to_string),
     })
 }

@@ -5,8 +5,10 @@ use std::fmt;
 use super::{Brief, Unusable};
 use crate::dns::Tlsa;
 
-/// How many records the words of a mismatch name, and how many characters they spend on each reason.
+/// How many records the words of a mismatch name, in a reply and in a log, and how many characters they spend
+/// on each reason.
 const SHOWN: usize = 3;
+const LOGGED: usize = 20;
 const REASON: usize = 55;
 
 /// No record matched. It says of each why not.
@@ -89,7 +91,7 @@ impl Evidence {
 
 impl Mismatch {
     /// Of what is known of each record; the closest comes first.
-    pub(super) fn new(mut evidence: Vec<Evidence>) -> Self {
+    pub fn new(mut evidence: Vec<Evidence>) -> Self {
         evidence.sort_by_key(|evidence| std::cmp::Reverse(evidence.closeness()));
         Self(evidence)
     }
@@ -112,15 +114,28 @@ impl fmt::Display for Mismatch {
     /// Less than 300 characters, for the line of a reply.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no TLSA record matches")?;
-        for (number, evidence) in self.0.iter().take(SHOWN).enumerate() {
-            f.write_str(if number == 0 { ": " } else { "; " })?;
+        let colon = if self.0.is_empty() { "" } else { ": " };
+        write!(f, "{colon}{}", self.words(SHOWN))
+    }
+}
+
+impl Mismatch {
+    /// The records and why each did not match, for a log.
+    pub fn records(&self) -> String {
+        self.words(LOGGED)
+    }
+
+    fn words(&self, most: usize) -> String {
+        let told = |evidence: &Evidence| {
             let reason = clipped(&evidence.why.to_string());
-            write!(f, "{} ({reason})", Brief(&evidence.tlsa))?;
+            format!("{} ({reason})", Brief(&evidence.tlsa))
+        };
+        let mut words: Vec<String> = self.0.iter().take(most).map(told).collect();
+        match self.0.len().saturating_sub(most) {
+            0 => {}
+            rest => words.push(format!("and {rest} more")),
         }
-        match self.0.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            rest => write!(f, "; and {rest} more"),
-        }
+        words.join("; ")
     }
 }
 

@@ -30,7 +30,7 @@ use crate::name::Host;
 use crate::x509;
 
 pub use mismatch::{Evidence, Mismatch, MismatchKind, Why};
-pub use verify::{Match, verify};
+pub use verify::{Match, explain, verify};
 
 /// How many records of a set are looked at; those behind them match nothing.
 const MAX_RECORDS: usize = 100;

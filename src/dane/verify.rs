@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use super::anchor::Authorities;
 use super::mismatch::{Evidence, Mismatch, MismatchKind, Why};
 use super::presented::Presented;
-use super::{Brief, TlsaSet};
+use super::{Brief, Record, TlsaSet};
 use crate::dns::Tlsa;
 use crate::name::Host;
 use crate::time::UnixTime;
@@ -21,6 +21,16 @@ pub struct Match {
     /// Which certificate of the chain it is, 0 the server's own; none where the record itself brought
     /// the authority.
     pub depth: Option<usize>,
+}
+
+impl Match {
+    /// Which certificate matched, for people.
+    pub fn place(&self) -> String {
+        match self.depth {
+            Some(depth) => format!("certificate {depth}"),
+            None => "the authority that the record brings".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Match {
@@ -47,22 +57,53 @@ pub fn verify(
     let mut authorities = Authorities::new(names, &chain, issuers, now);
     let mut evidence = Vec::new();
     for record in set.records() {
-        let tlsa = &record.tlsa;
-        let why = match record.usability {
-            Err(unusable) => Why::Unusable(unusable),
-            Ok(()) if chain.is_empty() => Why::Mismatch(nothing_shown()),
-            Ok(()) if tlsa.usage == 2 => match authorities.judge(tlsa) {
-                Ok(depth) => return Ok(found(tlsa, depth)),
-                Err(kind) => Why::Mismatch(kind),
-            },
-            Ok(()) => Why::Mismatch(MismatchKind::NoMatch),
-        };
-        evidence.push(Evidence {
-            tlsa: tlsa.clone(),
-            why,
-        });
+        match judge(record, &chain, &mut authorities) {
+            Ok(found) => return Ok(found),
+            Err(why) => evidence.push(Evidence {
+                tlsa: record.tlsa.clone(),
+                why,
+            }),
+        }
     }
     Err(Mismatch::new(evidence))
+}
+
+/// Each record with what came of it, also those that [`verify`] passes over because another one matched:
+/// for a report, which nobody waits for.
+pub fn explain(
+    set: &TlsaSet,
+    names: &[Host],
+    chain: &[CertificateDer<'static>],
+    now: UnixTime,
+) -> Vec<(Tlsa, Result<Match, Why>)> {
+    let issuers = x509::issuers(chain);
+    let chain = Presented::chain(chain);
+    let mut authorities = Authorities::new(names, &chain, issuers, now);
+    set.records()
+        .iter()
+        .map(|record| {
+            let verdict = judge(record, &chain, &mut authorities);
+            (record.tlsa.clone(), verdict)
+        })
+        .collect()
+}
+
+/// Holds the chain against one record.
+fn judge(
+    record: &Record,
+    chain: &[Presented<'_>],
+    authorities: &mut Authorities<'_>,
+) -> Result<Match, Why> {
+    record.usability?;
+    let tlsa = &record.tlsa;
+    let Some(leaf) = chain.first() else {
+        return Err(nothing_shown().into());
+    };
+    match tlsa.usage {
+        2 => Ok(found(tlsa, authorities.judge(tlsa)?)),
+        _ if leaf.is(tlsa) => Ok(found(tlsa, Some(0))),
+        _ => Err(MismatchKind::NoMatch.into()),
+    }
 }
 
 /// RFC 7671 §5.1: usage 3 is about the server's own certificate, whatever name, date or issuer it has.

@@ -181,7 +181,8 @@ class Waxseal:
 
     @staticmethod
     def _told(connection):
-        return connection["failure"] or f"{connection['host']}: {connection['authentication']} {connection['tlsa'] or ''}"
+        records = "; ".join(f"{tlsa['record'][:22]} {tlsa['why']}" for tlsa in connection["tlsa"])
+        return connection["failure"] or f"{connection['host']}: {connection['authentication']} {records}"
 
     @staticmethod
     def _verdict(report):

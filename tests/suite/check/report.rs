@@ -55,11 +55,13 @@ async fn it_shows_the_tlsa_records_and_which_of_them_matched() {
     world.configure("", "tls = 'standard'");
     let identity = world.ca.server("mx1.a.test");
     let record = identity.dane_ee();
+    let old = "2 1 1 ".to_owned() + &"00".repeat(32);
     world.only(Script::with_tls(identity));
     let port = world.first.port();
     world.dns.replace(&format!(
         "a.test MX 10 mx1.a.test\nmx1.a.test A 127.2.118.1\n\
-         _{port}._tcp.mx1.a.test TLSA {record}\n_{port}._tcp.mx1.a.test TLSA 1 1 1 00"
+         _{port}._tcp.mx1.a.test TLSA {record}\n_{port}._tcp.mx1.a.test TLSA 1 1 1 00\n\
+         _{port}._tcp.mx1.a.test TLSA {old}"
     ));
     world.dns.secure(".");
     let report = world.check("a.test", Depth::Connect).await;
@@ -71,7 +73,9 @@ async fn it_shows_the_tlsa_records_and_which_of_them_matched() {
         "DANE      mx1.a.test: 1 1 1 00 (unusable: ",
         &format!("must      mx1.a.test: TLS, a match of _{port}._tcp.mx1.a.test"),
         "          ready, authentication dane",
-        &format!("          matched TLSA {}..", &record[..22]),
+        &format!("          TLSA {record}: matches certificate 0"),
+        &format!("          TLSA {old}: no certificate matches"),
+        "          TLSA 1 1 1 00: unusable: certificate usage 1 is not for SMTP",
         "verdict   authenticated: mail would be delivered, authenticated",
     ] {
         assert!(
@@ -81,8 +85,13 @@ async fn it_shows_the_tlsa_records_and_which_of_them_matched() {
     }
     let json = report.json();
     assert_eq!(json["mx_security"], "secure");
-    assert_eq!(json["hosts"][0]["dane"]["records"][1]["record"], record);
-    assert_eq!(json["connections"][0]["authentication"], "dane");
+    assert_eq!(json["hosts"][0]["dane"]["records"][2]["record"], record);
+    let first = &json["connections"][0];
+    assert_eq!(first["authentication"], "dane");
+    let matches: Vec<&Value> = (0..3).map(|at| &first["tlsa"][at]["matches"]).collect();
+    assert_eq!(matches, [false, false, true]);
+    assert_eq!(first["tlsa"][2]["record"], record);
+    assert_eq!(first["tlsa"][2]["why"], "matches certificate 0");
 }
 
 #[tokio::test]
@@ -99,6 +108,28 @@ async fn it_shows_why_no_tlsa_record_matched() {
     let (code, why) = world.verdict("a.test", Depth::Connect).await;
     assert_eq!(code, 2);
     assert!(why.contains("no TLSA record matches: 3 1 1 0000"), "{why}");
+    let json = world.check("a.test", Depth::Connect).await.json();
+    let first = &json["connections"][0];
+    assert_eq!(first["tlsa"][0]["record"], wrong);
+    assert_eq!(first["tlsa"][0]["why"], "no certificate matches");
+    assert_eq!(first["reason"], "tlsa-invalid");
+    world.configure("", "tls = 'standard', mode = 'observe'");
+    let json = world.check("a.test", Depth::Connect).await.json();
+    let first = &json["connections"][0];
+    assert_eq!(json["grade"], "unauthenticated");
+    assert_eq!(first["reason"], "tlsa-invalid");
+    assert_eq!(first["tlsa"][0]["matches"], false);
+}
+
+#[tokio::test]
+async fn an_mx_look_up_that_failed_is_neither_secure_nor_insecure() {
+    let world = World::start(120).await;
+    world.dns.secure(".");
+    world.dns.fail("a.test", Fault::Bogus);
+    let report = world.check("a.test", Depth::Facts).await;
+    let unknown = "unknown: DNSSEC validation failed (bogus)";
+    assert_eq!(report.json()["mx_security"], unknown);
+    assert!(report.text().contains(&format!("DNSSEC    MX {unknown}\n")));
 }
 
 fn waxseal(config: &Path, arguments: &[&str]) -> Output {
