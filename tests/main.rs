@@ -13,7 +13,7 @@
 //! | `suite::decide` | the decision table, `data/decide.table`: rules and facts in, verdicts out |
 //! | `suite::authorize` | the judge: one fault for each certificate |
 //! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
-//! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` |
+//! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` and, for what only signatures show, `data/dnssec.table` |
 //! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |

@@ -134,14 +134,17 @@ fn tell_health(health: &Health) {
 /// Probes the name servers for ever: those that give proven answers hourly, others until they do.
 pub(super) async fn watch_dnssec(reloader: Arc<Reloader>, mut in_force: InForce) {
     loop {
-        let pause = match in_force {
-            InForce::TrustAd | InForce::Validate | InForce::Off => HOURLY,
-            InForce::Unavailable => UNTIL_IT_WORKS,
-            InForce::Waiting => WHILE_MAIL_WAITS,
-        };
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(until_next_probe(in_force)).await;
         let resolver = reloader.resolver.load_full();
         in_force = reloader.probe(&resolver).await;
+    }
+}
+
+fn until_next_probe(in_force: InForce) -> Duration {
+    match in_force {
+        InForce::TrustAd | InForce::Validate | InForce::Off => HOURLY,
+        InForce::Unavailable => UNTIL_IT_WORKS,
+        InForce::Waiting => WHILE_MAIL_WAITS,
     }
 }
 
@@ -195,4 +198,58 @@ fn expired_between(rules: &Rules, since: UnixTime, now: UnixTime) -> Vec<String>
         .iter()
         .filter(|rule| rule.has_expired(now) && !rule.has_expired(since));
     fresh.map(|rule| rule.origin.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Silent, first_gate};
+
+    /// One whose probes ask nobody, and say that DNSSEC is off.
+    fn reloader() -> Reloader {
+        let config = Config::parse("dns = { dnssec = 'off' }", Path::new("waxseal.toml")).unwrap();
+        let (gate, resolver) = first_gate(&config, Vec::new(), Arc::new(Silent)).unwrap();
+        Reloader {
+            source: None,
+            own_listeners: Vec::new(),
+            gates: Arc::new(ArcSwap::from_pointee(gate)),
+            metrics: Arc::new(Metrics::new().unwrap()),
+            readiness: Arc::new(Readiness::default()),
+            resolver: ArcSwap::from_pointee(resolver),
+            one_at_a_time: Arc::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn name_servers_are_probed_every_hour() {
+        let reloader = Arc::new(reloader());
+        let watch = tokio::spawn(watch_dnssec(Arc::clone(&reloader), InForce::TrustAd));
+        for _ in 0..3 {
+            reloader.metrics.dnssec(true);
+            tokio::time::sleep(Duration::from_secs(3599)).await;
+            assert!(
+                reloader
+                    .metrics
+                    .render()
+                    .unwrap()
+                    .contains("\nwaxseal_dnssec_ok 1\n")
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::task::yield_now().await;
+            assert!(
+                reloader
+                    .metrics
+                    .render()
+                    .unwrap()
+                    .contains("\nwaxseal_dnssec_ok 0\n")
+            );
+        }
+        watch.abort();
+    }
+
+    #[test]
+    fn while_dane_is_off_or_mail_waits_they_are_probed_more_often() {
+        assert!(until_next_probe(InForce::Waiting) < until_next_probe(InForce::Unavailable));
+        assert!(until_next_probe(InForce::Unavailable) < HOURLY);
+    }
 }

@@ -1,4 +1,7 @@
-//! DANE from the zone to the reply at the MTA: `tests/data/dane.table`, whose head tells how a row is written.
+//! DANE from the zone to the reply at the MTA: `tests/data/dane.table`, whose head tells how a row is written, and
+//! `tests/data/dnssec.table` for what only signatures can show.
+
+mod names;
 
 use std::fmt::Write as _;
 
@@ -16,6 +19,7 @@ use crate::support::tally::Tally;
 use crate::support::zone::{Denial, Dns, Fault, Flaw, Tree};
 
 const TABLE: &str = "dane.table";
+const SIGNED: &str = "dnssec.table";
 
 /// Whose word it is that the zones of a row are signed.
 #[derive(Clone, Copy)]
@@ -28,17 +32,22 @@ enum By {
 
 #[tokio::test]
 async fn mail_meets_dane_as_the_table_says_by_the_word_of_a_name_server() {
-    golden::compare(TABLE, &table(By::Ad).await);
+    golden::compare(TABLE, &table(TABLE, By::Ad).await);
 }
 
 #[tokio::test]
 async fn mail_meets_dane_as_the_table_says_by_signatures() {
-    golden::compare(TABLE, &table(By::Signatures).await);
+    golden::compare(TABLE, &table(TABLE, By::Signatures).await);
 }
 
-async fn table(by: By) -> String {
+#[tokio::test]
+async fn mail_meets_every_kind_of_signed_zone_as_the_table_says() {
+    golden::compare(SIGNED, &table(SIGNED, By::Signatures).await);
+}
+
+async fn table(file: &str, by: By) -> String {
     let mut actual = String::new();
-    for block in golden::read(TABLE).split("\n\n") {
+    for block in golden::read(file).split("\n\n") {
         let question: Vec<&str> = block.lines().filter(|line| !is_verdict(line)).collect();
         if !actual.is_empty() {
             actual.push('\n');
@@ -63,6 +72,7 @@ struct Row<'t> {
     zone: Vec<&'t str>,
     signed: Vec<&'t str>,
     faults: Vec<&'t str>,
+    kinds: Vec<&'t str>,
     mx: [&'t str; 2],
     rule: Option<&'t str>,
 }
@@ -79,6 +89,7 @@ impl<'t> Row<'t> {
                 "zone" => row.zone.push(value),
                 "signed" => row.signed.extend(value.split(' ')),
                 "fails" => row.faults.push(value),
+                "kind" => row.kinds.push(value),
                 "mx1" => row.mx[0] = value,
                 "mx2" => row.mx[1] = value,
                 "rule" => row.rule = Some(value),
@@ -156,13 +167,25 @@ impl<'t> Row<'t> {
                     owner == apex || owner.ends_with(&format!(".{apex}"))
                 };
                 let lines: Vec<&str> = zone.iter().filter(of_it).map(String::as_str).collect();
-                let flaw = if self.signed.contains(&apex) {
-                    Flaw::None
-                } else {
-                    Flaw::Unsigned
-                };
-                tree.with(apex, &lines.join("\n"), Denial::Nsec, flaw)
+                let (denial, flaw) = self.kind(apex);
+                tree.with(apex, &lines.join("\n"), denial, flaw)
             })
+    }
+
+    fn kind(&self, apex: &str) -> (Denial, Flaw) {
+        let sound = if self.signed.contains(&apex) {
+            Flaw::None
+        } else {
+            Flaw::Unsigned
+        };
+        let kinds = self.kinds.iter().filter_map(|kind| kind.split_once(' '));
+        let mut kinds = kinds.filter(|(zone, _)| *zone == apex);
+        match kinds.next() {
+            None => (Denial::Nsec, sound),
+            Some((_, "nsec3")) => (Denial::Nsec3, sound),
+            Some((_, "optout")) => (Denial::OptOut, sound),
+            Some((_, flaw)) => (Denial::Nsec, flaw_of(flaw)),
+        }
     }
 
     async fn house(&self, dns: &Dns, anchor: Option<&NamedTempFile>, port: u16) -> House {
@@ -195,12 +218,25 @@ fn fault_of(word: &str) -> Fault {
     }
 }
 
+fn flaw_of(word: &str) -> Flaw {
+    match word {
+        "unknown-algorithm" => Flaw::UnknownAlgorithm,
+        "island" => Flaw::Island,
+        "expired" => Flaw::Expired,
+        "not-yet-valid" => Flaw::NotYetValid,
+        "wrong-ds" => Flaw::WrongDs,
+        "not-signed-after-all" => Flaw::NotSignedAfterAll,
+        "tampered" => Flaw::Tampered,
+        _ => panic!("unknown kind of zone {word}"),
+    }
+}
+
 /// How an MX of a row behaves, and the certificate that it has.
 fn show(ca: &Ca, host: &str, kind: &str) -> (Script, Option<Identity>) {
     let leaf = Leaf::for_host(host);
     let leaf = match kind {
         "no-tls" => return (Script::default(), None),
-        "good" | "stripped" => leaf,
+        "good" | "stripped" | "version-1" => leaf,
         "root-sent" => Leaf {
             signer: Signer::CaSent,
             ..leaf
@@ -241,7 +277,10 @@ fn show(ca: &Ca, host: &str, kind: &str) -> (Script, Option<Identity>) {
         },
         _ => panic!("unknown kind of MX {kind}"),
     };
-    let identity = ca.issue(leaf);
+    let identity = match kind {
+        "version-1" => Identity::of_version_1(host),
+        _ => ca.issue(leaf),
+    };
     let tls = Tls::with(identity.clone());
     let starttls = match kind {
         "stripped" => StartTls::Stripped(tls),

@@ -75,6 +75,14 @@ async fn twenty_tlsa_records_come_over_tcp() {
 }
 
 #[tokio::test]
+async fn half_an_answer_is_none() {
+    let (dns, resolver) = proven("_25._tcp.mx.a.test TLSA 3 1 1 ab").await;
+    dns.fail("_25._tcp.mx.a.test", Fault::Truncated);
+    let answer = resolver.tlsa(&"mx.a.test".parse().unwrap(), 25).await;
+    assert_eq!(answer, Err(LookupError::Broken));
+}
+
+#[tokio::test]
 async fn a_thousand_who_ask_the_same_make_one_query() {
     let (dns, resolver) = proven("a.test MX 10 mx.a.test").await;
     let domain = "a.test".parse().unwrap();

@@ -8,9 +8,10 @@ use aws_lc_rs::digest;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm, date_time_ymd,
+    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm, SigningKey, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_parser::asn1_rs::{Any, FromDer};
 
 use super::hex;
 
@@ -256,6 +257,22 @@ impl Identity {
         }
     }
 
+    /// A self-signed certificate of X.509 version 1, without extensions: webpki reads none of those.
+    pub(crate) fn of_version_1(host: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = Leaf::for_host(host).params();
+        let plain = params.self_signed(&key).unwrap();
+        let [tbs, algorithm, _] = elements(plain.der()).try_into().unwrap();
+        // Version, serial number, algorithm, issuer, validity, subject, key, extensions.
+        let tbs = element(0x30, &elements(&tbs)[1..7].concat());
+        let signature = [&[0][..], &key.sign(&tbs).unwrap()].concat();
+        let der = element(0x30, &[tbs, algorithm, element(0x03, &signature)].concat());
+        Self {
+            chain: vec![der.into()],
+            ..Self::new(&[plain], &key)
+        }
+    }
+
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key.clone()).into()
     }
@@ -282,6 +299,29 @@ impl Identity {
     pub(crate) fn dane_ee(&self) -> String {
         format!("3 1 1 {}", self.public_key_sha256())
     }
+}
+
+/// The elements of a sequence of DER.
+fn elements(der: &[u8]) -> Vec<Vec<u8>> {
+    let (_, sequence) = Any::from_der(der).unwrap();
+    let (mut rest, mut found) = (sequence.data, Vec::new());
+    while !rest.is_empty() {
+        let (behind, _) = Any::from_der(rest).unwrap();
+        found.push(rest[..rest.len() - behind.len()].to_vec());
+        rest = behind;
+    }
+    found
+}
+
+/// One element of DER.
+fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(contents.len()).unwrap().to_be_bytes();
+    let length = match (high, low) {
+        (0, 0..128) => vec![low],
+        (0, _) => vec![0x81, low],
+        _ => vec![0x82, high, low],
+    };
+    [&[tag], &length[..], contents].concat()
 }
 
 /// SHA-256, hexadecimal.

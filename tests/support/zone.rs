@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     Bogus,
     /// The true answer, but for one bit of the signature in it, counted from its beginning.
     Flip(usize),
+    /// An empty answer that says it is truncated, over UDP and over TCP.
+    Truncated,
     /// No answer at all.
     Drop,
     /// The true answer, late.
@@ -261,6 +263,7 @@ async fn respond(state: &Mutex<State>, query: &Message, transport: Transport) ->
         Some(Fault::Flip(bit)) => Some(flipped(truth, bit)),
         Some(Fault::Bogus) if query.metadata.checking_disabled => Some(truth),
         Some(Fault::ServFail | Fault::Bogus) => Some(failure(query, ResponseCode::ServFail)),
+        Some(Fault::Truncated) => Some(truth.truncate()),
         Some(Fault::Refused) => Some(failure(query, ResponseCode::Refused)),
         Some(Fault::Drop) => None,
         Some(Fault::Slow(delay)) => {

@@ -163,9 +163,11 @@ impl Evidence {
                 && record.name.zone_of(name)
         })?;
         let target = target_of(dname)?;
+        // A DNAME may come from a wildcard too, and then goes for names that no closer one exists of.
+        let proof = self.rrset(&dname.name, RecordType::DNAME);
         Some(
             substitute(name, &dname.name, &target)
-                .map(|new| (new, dname.proof, dname.ttl))
+                .map(|new| (new, proof, dname.ttl))
                 .ok_or(LookupError::Broken),
         )
     }

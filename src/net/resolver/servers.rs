@@ -147,9 +147,14 @@ impl Servers {
             tokio::spawn(background);
             client.send(request).first_answer().await
         };
-        timeout(self.timeout, exchange)
+        let response = timeout(self.timeout, exchange)
             .await
-            .unwrap_or(Err(NetError::Timeout))
+            .unwrap_or(Err(NetError::Timeout))?;
+        // Half an answer is none, and there is nothing left to try.
+        if response.metadata.truncation {
+            return Err(NetError::from("the answer over TCP is truncated"));
+        }
+        Ok(response)
     }
 }
 

@@ -229,31 +229,31 @@ async fn signatures_that_are_taken_away_make_it_bogus() {
     }
 }
 
-/// One wrong bit anywhere in the signatures between the trust anchor and a TLSA record. Not those of the keys: each
-/// zone here has one key, which the DS record or the anchor proves already.
+/// One wrong bit anywhere in the signatures between the trust anchor and what mail depends on. Not those of the keys:
+/// each zone here has one key, which the DS record or the anchor proves already.
 #[tokio::test]
 async fn one_wrong_bit_of_any_signature_makes_it_bogus() {
+    let tlsa = ("_25._tcp.mx.good.test", TLSA);
     let signatures = [
-        ("_25._tcp.mx.good.test", TLSA),
-        ("good.test", RecordType::DS),
-        ("test", RecordType::DS),
+        (("good.test", MX), ("good.test", MX)),
+        (("mx.good.test", A), ("mx.good.test", A)),
+        (tlsa, tlsa),
+        (tlsa, ("good.test", RecordType::DS)),
+        (tlsa, ("test", RecordType::DS)),
     ];
     let tree = tree();
     let anchor = tree.anchor();
     let dns = Dns::signed(tree).await;
-    for (name, kind) in signatures {
+    for ((asked, of), (name, kind)) in signatures {
         for _ in 0..20 {
             let (resolver, _) = probed(&validating(&dns, &anchor)).await;
             let bit = rand::random_range(0..512);
             dns.fail_type(name, kind, Fault::Flip(bit));
-            let told = verdict(&resolver, "_25._tcp.mx.good.test", TLSA).await;
+            let told = verdict(&resolver, asked, of).await;
             assert_eq!(told, "Bogus", "bit {bit} of the signature of {name} {kind}");
             dns.heal();
             let (resolver, _) = probed(&validating(&dns, &anchor)).await;
-            assert_eq!(
-                verdict(&resolver, "_25._tcp.mx.good.test", TLSA).await,
-                "S+"
-            );
+            assert_eq!(verdict(&resolver, asked, of).await, "S+");
         }
     }
 }

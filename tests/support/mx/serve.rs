@@ -5,7 +5,11 @@ mod transfer;
 
 use std::{convert::Infallible, io, sync::Arc};
 
-use rustls::{HandshakeKind, ServerConfig, crypto::aws_lc_rs};
+use rustls::{
+    HandshakeKind, ServerConfig,
+    crypto::aws_lc_rs,
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -39,12 +43,15 @@ fn acceptor(tls: &Tls) -> TlsAcceptor {
         Versions::Only12 => &[&rustls::version::TLS12],
         Versions::Only13 => &[&rustls::version::TLS13],
     };
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = aws_lc_rs::default_provider();
+    let key = provider.key_provider.load_private_key(tls.identity.key());
+    // Whether the certificate can be read, and is of this key, is nothing to a server.
+    let certified = CertifiedKey::new(tls.identity.chain.clone(), key.unwrap());
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(tls.identity.chain.clone(), tls.identity.key())
-        .unwrap();
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -251,8 +251,10 @@ fn dname(owner: &str, target: &str, proof: Proof) -> Record {
 /// Where `query` goes by a DNAME from `owner` to `target`, beside the CNAME of an attacker.
 fn redirected(query: &str, owner: &str, target: &str) -> Option<Result<String, LookupError>> {
     let forged = RData::CNAME(CNAME(name("evil.test")));
+    let labels = name(owner).num_labels();
     let answers = vec![
         dname(owner, target, Proof::Secure),
+        signature_of(RecordType::DNAME, owner, "sec", labels),
         marked(query, Proof::Bogus, forged),
     ];
     let evidence = evidence(ResponseCode::NoError, None, answers, vec![]);
@@ -261,6 +263,21 @@ fn redirected(query: &str, owner: &str, target: &str) -> Option<Result<String, L
         assert_eq!(proof, Proof::Secure);
         new.to_ascii()
     }))
+}
+
+#[test]
+fn the_dname_of_a_wildcard_is_none_of_a_name_that_exists() {
+    let of = |labels| {
+        let answers = vec![
+            dname("x.w.sec", "evil.test", Proof::Secure),
+            signature_of(RecordType::DNAME, "x.w.sec", "sec", labels),
+        ];
+        let evidence = evidence(ResponseCode::NoError, Some(Proof::Bogus), answers, vec![]);
+        let (_, proof, _) = evidence.substituted(&name("mx.x.w.sec")).unwrap().unwrap();
+        proof
+    };
+    assert_eq!(of(3), Proof::Secure);
+    assert_eq!(of(2), Proof::Bogus);
 }
 
 #[test]
