@@ -71,7 +71,8 @@ enum Means {
     TrustAd(Servers),
     Validate(Validator),
     Insecure(InForce, Servers),
-    Waiting,
+    /// Every look-up fails with this.
+    Waiting(LookupError),
 }
 
 impl Means {
@@ -80,7 +81,7 @@ impl Means {
             Self::TrustAd(_) => InForce::TrustAd,
             Self::Validate(_) => InForce::Validate,
             Self::Insecure(in_force, _) => *in_force,
-            Self::Waiting => InForce::Waiting,
+            Self::Waiting(_) => InForce::Waiting,
         }
     }
 
@@ -89,7 +90,7 @@ impl Means {
             Self::TrustAd(servers) => trust_ad::look_up(servers, name, kind, Ad::Believed).await,
             Self::Validate(validator) => validator.look_up(name, kind).await,
             Self::Insecure(_, servers) => trust_ad::look_up(servers, name, kind, Ad::Ignored).await,
-            Self::Waiting => Err(LookupError::NoDnssec),
+            Self::Waiting(error) => Err(*error),
         }
     }
 }
@@ -106,7 +107,7 @@ impl DnsResolver {
         let inner = Inner {
             upstream: Upstream::of(settings)?,
             settings: settings.clone(),
-            means: ArcSwap::from_pointee(Means::Waiting),
+            means: ArcSwap::from_pointee(Means::Waiting(LookupError::Timeout)),
             generation: AtomicU64::new(0),
             cache,
         };
@@ -199,7 +200,7 @@ impl Inner {
             InForce::Off | InForce::Unavailable => {
                 Means::Insecure(in_force, self.servers(addresses, Checking::Server))
             }
-            InForce::Waiting => Means::Waiting,
+            InForce::Waiting => Means::Waiting(LookupError::Timeout),
         }
     }
 
@@ -223,8 +224,11 @@ impl Inner {
             _ => self.upstream.servers.clone(),
         };
         let before = self.means.load().in_force();
-        self.means
-            .store(Arc::new(self.means(health.in_force, &servers)));
+        let means = match health.in_force {
+            InForce::Waiting => Means::Waiting(health.why_waiting(self.settings.dane)),
+            in_force => self.means(in_force, &servers),
+        };
+        self.means.store(Arc::new(means));
         if before != health.in_force {
             self.generation.fetch_add(1, Ordering::Relaxed);
             self.cache.invalidate_all();

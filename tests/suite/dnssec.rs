@@ -196,10 +196,20 @@ async fn without_proofs_every_answer_is_insecure_and_new_ones_count_after_a_prob
 async fn before_any_server_has_answered_nothing_is_known() {
     let dns = Dns::start("a.test MX 10 mx.a.test").await;
     dns.fail_type("", RecordType::NS, Fault::Drop);
-    let (resolver, health) = probed(&settings(&[dns.address()])).await;
-    assert_eq!(health.in_force, InForce::Waiting);
-    let answer = resolver.mx(&"a.test".parse().unwrap()).await;
-    assert_eq!(answer, Err(LookupError::NoDnssec));
+    let domain = "a.test".parse().unwrap();
+    for (dane, error) in [
+        (DaneNeed::Opportunistic, LookupError::Timeout),
+        (DaneNeed::Required, LookupError::NoDnssec),
+    ] {
+        let settings = DnsSettings {
+            dane,
+            ..settings(&[dns.address()])
+        };
+        let (resolver, health) = probed(&settings).await;
+        assert_eq!(health.in_force, InForce::Waiting);
+        assert_eq!(resolver.mx(&domain).await, Err(error));
+    }
+    assert_eq!(dns.asked("a.test", RecordType::MX), 0);
 }
 
 #[tokio::test]

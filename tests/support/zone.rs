@@ -25,7 +25,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::data::{Found, Zone};
+use self::data::{Found, Zone, parse_records};
 pub(crate) use self::signed::{Denial, Flaw, Tree};
 
 /// What goes wrong when a name is asked for.
@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     Bogus,
     /// The true answer, but for one bit of the signature in it, counted from its beginning.
     Flip(usize),
+    /// NXDOMAIN, with the SOA of this zone and without any signature: what an attacker on the path can make.
+    DeniedBy(&'static str),
     /// An empty answer that says it is truncated, over UDP and over TCP.
     Truncated,
     /// No answer at all.
@@ -263,6 +265,7 @@ async fn respond(state: &Mutex<State>, query: &Message, transport: Transport) ->
         Some(Fault::Flip(bit)) => Some(flipped(truth, bit)),
         Some(Fault::Bogus) if query.metadata.checking_disabled => Some(truth),
         Some(Fault::ServFail | Fault::Bogus) => Some(failure(query, ResponseCode::ServFail)),
+        Some(Fault::DeniedBy(zone)) => Some(denial(query, zone)),
         Some(Fault::Truncated) => Some(truth.truncate()),
         Some(Fault::Refused) => Some(failure(query, ResponseCode::Refused)),
         Some(Fault::Drop) => None,
@@ -299,6 +302,14 @@ fn flipped(mut response: Message, bit: usize) -> Message {
 fn failure(query: &Message, code: ResponseCode) -> Message {
     let mut response = frame(query);
     response.metadata.response_code = code;
+    response
+}
+
+fn denial(query: &Message, zone: &str) -> Message {
+    let mut response = failure(query, ResponseCode::NXDomain);
+    response.add_authorities(parse_records(&format!(
+        "{zone} SOA ns. hostmaster. 1 3600 600 86400 60"
+    )));
     response
 }
 

@@ -73,6 +73,18 @@ impl Health {
         self.probes.iter().any(passed)
     }
 
+    /// What keeps mail waiting: the operator's word, or that no server has answered yet.
+    pub(super) fn why_waiting(&self, need: DaneNeed) -> LookupError {
+        let mut silent = self.probes.iter().filter_map(|(.., probe)| match probe {
+            Probe::Silent(error) => Some(*error),
+            _ => None,
+        });
+        match (need, silent.next()) {
+            (DaneNeed::Opportunistic, Some(error)) => error,
+            _ => LookupError::NoDnssec,
+        }
+    }
+
     /// The servers whose word may count as `word`: those that passed, or else those that may pass again.
     pub(super) fn servers(&self, word: InForce) -> Vec<SocketAddr> {
         let that = |wanted: fn(Probe) -> bool| -> Vec<SocketAddr> {

@@ -88,6 +88,8 @@ class Authorities:
         leaf = Certificate(self._directory, file_name)
         if "self-signed" in shown:
             return self._self_signed(file_name, host), []
+        if "version-1" in shown:
+            return self._version_1(file_name, host), []
         signer = self.stranger if "stranger" in shown else self.root
         sent = [signer] if "root-sent" in shown else []
         if {"intermediate", "intermediate-not-sent"} & shown:
@@ -111,6 +113,14 @@ class Authorities:
              "-out", made.file, *(word for extension in extensions for word in ("-addext", extension))])
         return made
 
+    def _version_1(self, file_name, subject):
+        """X.509 as it was before there were extensions."""
+        made = Certificate(self._directory, file_name)
+        request = self._directory / f"{file_name}.csr"
+        run(["openssl", "req", "-new", *EC, "-subj", f"/CN={subject[:60]}", "-keyout", made.key, "-out", request])
+        run(["openssl", "x509", "-req", "-days", "2", "-in", request, "-signkey", made.key, "-out", made.file])
+        return made
+
     def _issue(self, made, subject, extensions, signer, period):
         request, wanted = (self._directory / f"{made.name}.{kind}" for kind in ("csr", "ext"))
         wanted.write_text(extensions)
@@ -124,7 +134,7 @@ class Authorities:
 class Host:
     """One MX host: an address and what it shows there.
 
-    `shows` are words: `no-tls`, or of `self-signed`, `stranger`, `intermediate`, `intermediate-not-sent`, `root-sent`,
+    `shows` are words: `no-tls`, or of `self-signed`, `version-1`, `stranger`, `intermediate`, `intermediate-not-sent`, `root-sent`,
     `expired`, `not-yet-valid` and `no-alternative-name`; `name` is the name in the certificate.
     """
 

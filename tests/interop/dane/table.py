@@ -133,6 +133,12 @@ CASES = (
     Case("alias-usage-2-for-own-name", DANE, ALIAS + TLSA + "2 0 1 root", mx1="root-sent as mx.signed"),
     Case("alias-usage-2-base-expanded-certificate-own", BLOCKED,
          ALIAS + "_25._tcp.host.far.signed TLSA 2 0 1 root", mx1="root-sent as mx.signed"),
+    Case("dname-expanded-name", DANE,
+         "signed MX 10 mx.moved.signed\nmoved.signed DNAME far.signed\nmx.far.signed A IP1\n"
+         "_25._tcp.mx.far.signed TLSA 3 1 1 leaf1"),
+    Case("dname-expanded-name-mismatch", BLOCKED,
+         "signed MX 10 mx.moved.signed\nmoved.signed DNAME far.signed\nmx.far.signed A IP1\n"
+         "_25._tcp.mx.far.signed TLSA 3 1 1 wrong"),
     Case("tlsa-alias", DANE, HOST + "_25._tcp.mx.signed CNAME tlsa.signed\ntlsa.signed TLSA 3 1 1 leaf1"),
     Case("tlsa-alias-usage-2", DANE,
          HOST + "_25._tcp.mx.signed CNAME tlsa.signed\ntlsa.signed TLSA 2 0 1 root", mx1="root-sent"),
@@ -142,6 +148,8 @@ CASES = (
     Case("usage-3-expired", DANE, HOST + TLSA + "3 1 1 leaf1", mx1="expired"),
     Case("usage-3-other-name", DANE, HOST + TLSA + "3 0 1 leaf1", mx1="as elsewhere.open"),
     Case("usage-3-self-signed", DANE, HOST + TLSA + "3 1 1 leaf1", mx1="self-signed"),
+    Case("usage-3-version-1", DANE, HOST + TLSA + "3 1 1 leaf1", mx1="version-1"),
+    Case("usage-3-version-1-mismatch", BLOCKED, HOST + TLSA + "3 1 1 wrong", mx1="version-1"),
     Case("usage-3-certificate", DANE, HOST + TLSA + "3 0 0 leaf1"),
     Case("usage-3-key", DANE, HOST + TLSA + "3 1 0 leaf1"),
     Case("usage-3-sha-512", DANE, HOST + TLSA + "3 1 2 leaf1"),

@@ -229,6 +229,21 @@ async fn signatures_that_are_taken_away_make_it_bogus() {
     }
 }
 
+/// hickory calls the second one insecure, by which anybody could switch DANE off (P1).
+#[tokio::test]
+async fn no_zone_but_its_own_denies_a_name() {
+    let (dns, resolver) = world().await;
+    let name = "_25._tcp.mx.good.test";
+    for zone in ["good.test", "plain.test", "test", "."] {
+        dns.fail(name, Fault::DeniedBy(zone));
+        assert_eq!(verdict(&resolver, name, TLSA).await, "Bogus", "{zone}");
+    }
+    // A zone that is not signed may deny what it likes of its own names.
+    let own = "_25._tcp.mx.plain.test";
+    dns.fail(own, Fault::DeniedBy("plain.test"));
+    assert_eq!(verdict(&resolver, own, TLSA).await, "Inx");
+}
+
 /// One wrong bit anywhere in the signatures between the trust anchor and what mail depends on. Not those of the keys:
 /// each zone here has one key, which the DS record or the anchor proves already.
 #[tokio::test]
