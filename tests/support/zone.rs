@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use self::data::{Found, Zone, parse_records};
+use self::signed::absolute;
 pub(crate) use self::signed::{Denial, Flaw, Tree};
 
 /// What goes wrong when a name is asked for.
@@ -39,6 +40,9 @@ pub(crate) enum Fault {
     Flip(usize),
     /// NXDOMAIN, with the SOA of this zone and without any signature: what an attacker on the path can make.
     DeniedBy(&'static str),
+    /// The records of this name, as if they were of the one that was asked for, beside the SOA of that zone: what an
+    /// attacker on the path can make of a wildcard.
+    Replayed(&'static str, &'static str),
     /// An empty answer that says it is truncated, over UDP and over TCP.
     Truncated,
     /// No answer at all.
@@ -265,6 +269,13 @@ async fn respond(state: &Mutex<State>, query: &Message, transport: Transport) ->
         Some(Fault::Flip(bit)) => Some(flipped(truth, bit)),
         Some(Fault::Bogus) if query.metadata.checking_disabled => Some(truth),
         Some(Fault::ServFail | Fault::Bogus) => Some(failure(query, ResponseCode::ServFail)),
+        Some(Fault::Replayed(other, zone)) => {
+            let found = state
+                .lock()
+                .unwrap()
+                .find(&absolute(other), question.query_type());
+            Some(replayed(query, found.answers, zone))
+        }
         Some(Fault::DeniedBy(zone)) => Some(denial(query, zone)),
         Some(Fault::Truncated) => Some(truth.truncate()),
         Some(Fault::Refused) => Some(failure(query, ResponseCode::Refused)),
@@ -307,10 +318,22 @@ fn failure(query: &Message, code: ResponseCode) -> Message {
 
 fn denial(query: &Message, zone: &str) -> Message {
     let mut response = failure(query, ResponseCode::NXDomain);
-    response.add_authorities(parse_records(&format!(
-        "{zone} SOA ns. hostmaster. 1 3600 600 86400 60"
-    )));
+    response.add_authorities(soa(zone));
     response
+}
+
+fn replayed(query: &Message, mut answers: Vec<Record>, zone: &str) -> Message {
+    for record in &mut answers {
+        record.name = query.queries[0].name().clone();
+    }
+    let mut response = frame(query);
+    response.add_answers(answers);
+    response.add_authorities(soa(zone));
+    response
+}
+
+fn soa(zone: &str) -> Vec<Record> {
+    parse_records(&format!("{zone} SOA ns. hostmaster. 1 3600 600 86400 60"))
 }
 
 /// A response without data.

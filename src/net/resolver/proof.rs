@@ -58,10 +58,21 @@ impl Evidence {
             return proof;
         }
         match self.denial {
-            None => proof,
-            Some(Proof::Bogus) if self.no_closer_match(signature, owner) => proof,
+            None | Some(Proof::Bogus) if self.no_closer_match(signature, owner) => proof,
+            // Held against the hashes by hickory, which holds nothing against anything where it takes all
+            // of the authority section for insecure.
+            None if self.has_secure_nsec3() => proof,
+            None => Proof::Bogus,
             Some(denial) => denial.min(proof),
         }
+    }
+
+    /// RFC 5155 §8.8: the proof that a wildcard may answer, by NSEC3.
+    fn has_secure_nsec3(&self) -> bool {
+        let authorities = self.response.authorities.iter();
+        authorities
+            .filter(|record| record.proof == Proof::Secure)
+            .any(|record| matches!(&record.data, RData::DNSSEC(DNSSECRData::NSEC3(_))))
     }
 
     /// The signature that proved an RRset.

@@ -210,6 +210,13 @@ def wildcard_for_a_name_that_exists(response, name):
     replayed(response, "foo.wcapex.sec.", "MX", name)
 
 
+@attack("b.wcapex.sec.", "MX")
+def wildcard_beside_the_soa_of_an_unsigned_zone(response, name):
+    """The genuine answer of a wildcard, and in place of its proof the SOA of some unsigned zone."""
+    response.answer += truth(name, "MX").answer
+    add(response.authority, "ins.sec.", "SOA", SOA_OF_UNSIGNED)
+
+
 @attack("_25._tcp.mxw2.good.sec.", "TLSA")
 def wildcard_of_another_host(response, name):
     """The genuine answer of a wildcard below another name."""

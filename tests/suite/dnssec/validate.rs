@@ -16,6 +16,7 @@ const ZONE: &str = "
     _25._tcp.mx.@ TLSA 3 1 1 ab
     *._tcp.wild.@ TLSA 3 1 1 ab
     *.deep.wild.@ A 192.0.2.2
+    closer.deep.wild.@ A 192.0.2.4
     _25._tcp.alias.@ CNAME tlsa.@
     tlsa.@ TLSA 3 1 1 ab
     to-good.@ CNAME mx.good.test
@@ -242,6 +243,23 @@ async fn no_zone_but_its_own_denies_a_name() {
     let own = "_25._tcp.mx.plain.test";
     dns.fail(own, Fault::DeniedBy("plain.test"));
     assert_eq!(verdict(&resolver, own, TLSA).await, "Inx");
+}
+
+/// hickory looks for no proof that the wildcard may answer once something in the authority section is not signed.
+#[tokio::test]
+async fn a_wildcard_does_not_answer_for_a_name_that_exists() {
+    let (dns, resolver) = world().await;
+    for zone in ["plain.test", "good.test", "."] {
+        for (name, of) in [
+            ("closer.deep.wild.good.test", "a.deep.wild.good.test"),
+            ("closer.deep.wild.nsec3.test", "a.deep.wild.nsec3.test"),
+        ] {
+            dns.heal();
+            assert_eq!(verdict(&resolver, name, MX).await, "Snd");
+            dns.fail(name, Fault::Replayed(of, zone));
+            assert_eq!(verdict(&resolver, name, A).await, "Bogus", "{name} {zone}");
+        }
+    }
 }
 
 /// One wrong bit anywhere in the signatures between the trust anchor and what mail depends on. Not those of the keys:

@@ -201,8 +201,18 @@ fn a_wildcard_one_label_deep_is_secure_which_hickory_calls_bogus() {
     let covering = vec![nsec("*.w.sec", "z.sec", &[RecordType::A])];
     assert_eq!(expanded(2, Some(Proof::Bogus), covering), Proof::Secure);
     // And so it is where hickory agrees.
-    assert_eq!(expanded(2, None, vec![]), Proof::Secure);
+    let covering = vec![nsec("*.w.sec", "z.sec", &[RecordType::A])];
+    assert_eq!(expanded(2, None, covering), Proof::Secure);
+    let hashed = vec![nsec3("abcd.sec", false)];
+    assert_eq!(expanded(2, None, hashed), Proof::Secure);
     assert_eq!(expanded(2, Some(Proof::Insecure), vec![]), Proof::Insecure);
+}
+
+#[test]
+fn a_wildcard_beside_the_soa_of_an_unsigned_zone_is_bogus_which_hickory_calls_secure() {
+    let stranger = vec![soa("ins.sec", Proof::Insecure)];
+    assert_eq!(expanded(2, None, stranger), Proof::Bogus);
+    assert_eq!(expanded(2, None, vec![]), Proof::Bogus);
 }
 
 #[test]
