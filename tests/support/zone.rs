@@ -34,8 +34,10 @@ pub(crate) use self::signed::{Denial, Flaw, Tree};
 pub(crate) enum Fault {
     ServFail,
     Refused,
-    /// SERVFAIL, but the true answer when the query says CD: how a validating resolver treats a bogus zone.
+    /// Without signatures, [`Fault::Withheld`]; with them, the true answer without its signatures.
     Bogus,
+    /// SERVFAIL, unless the query says CD: how a resolver that validates treats what is signed wrong.
+    Withheld,
     /// The true answer, but for one bit of the signature in it, counted from its beginning.
     Flip(usize),
     /// NXDOMAIN, with the SOA of this zone and without any signature: what an attacker on the path can make.
@@ -267,8 +269,10 @@ async fn respond(state: &Mutex<State>, query: &Message, transport: Transport) ->
         None => Some(truth),
         Some(Fault::Bogus) if state.lock().unwrap().is_signed() => Some(stripped(truth)),
         Some(Fault::Flip(bit)) => Some(flipped(truth, bit)),
-        Some(Fault::Bogus) if query.metadata.checking_disabled => Some(truth),
-        Some(Fault::ServFail | Fault::Bogus) => Some(failure(query, ResponseCode::ServFail)),
+        Some(Fault::Bogus | Fault::Withheld) if query.metadata.checking_disabled => Some(truth),
+        Some(Fault::ServFail | Fault::Bogus | Fault::Withheld) => {
+            Some(failure(query, ResponseCode::ServFail))
+        }
         Some(Fault::Replayed(other, zone)) => {
             let found = state
                 .lock()

@@ -216,6 +216,17 @@ async fn what_is_signed_wrong_is_bogus() {
     assert_eq!(verdict(&resolver, "mx.expired.test", A).await, "Bogus");
 }
 
+/// RFC 6840 §5.9: asked with CD, a resolver that validates too hands over what it finds wrong.
+#[tokio::test]
+async fn what_another_resolver_would_withhold_is_looked_at() {
+    let (dns, resolver) = world().await;
+    for apex in ["expired.test", "good.test"] {
+        dns.fail(apex, Fault::Withheld);
+    }
+    assert_eq!(verdict(&resolver, "expired.test", MX).await, "Bogus");
+    assert_eq!(verdict(&resolver, "good.test", MX).await, "S+");
+}
+
 #[tokio::test]
 async fn signatures_that_are_taken_away_make_it_bogus() {
     let (dns, resolver) = world().await;

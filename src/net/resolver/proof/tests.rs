@@ -123,6 +123,14 @@ fn a_denial_is_worth_the_least_of_its_records() {
 }
 
 #[test]
+fn a_signature_that_was_not_needed_takes_nothing_away() {
+    let mut second = signature_of(RecordType::SOA, "sec", "sec", 1);
+    second.proof = Proof::Indeterminate;
+    let with = vec![soa("sec", Proof::Secure), second];
+    assert_eq!(absence(ResponseCode::NoError, with), Proof::Secure);
+}
+
+#[test]
 fn hickorys_word_on_a_denial_counts_where_it_found_fault() {
     for proof in [Proof::Bogus, Proof::Insecure] {
         let soa = vec![soa("sec", Proof::Secure)];
