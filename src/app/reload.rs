@@ -20,13 +20,13 @@ use crate::proxy::gate::Gate;
 use crate::time::{Clock, SystemClock, UnixTime};
 
 /// How often name servers that work are probed.
-const HOURLY: Duration = Duration::from_secs(3600);
+const HOURLY: Duration = Duration::from_hours(1);
 /// How often name servers are probed that do not prove their answers.
-const UNTIL_IT_WORKS: Duration = Duration::from_secs(60);
+const UNTIL_IT_WORKS: Duration = Duration::from_mins(1);
 /// And how often while no mail leaves.
 const WHILE_MAIL_WAITS: Duration = Duration::from_secs(5);
 /// How often waxseal looks for rules that have expired.
-const EXPIRY_CHECK: Duration = Duration::from_secs(3600);
+const EXPIRY_CHECK: Duration = Duration::from_hours(1);
 
 /// Reads the configuration again, one reload at a time.
 pub(super) struct Reloader {

@@ -18,7 +18,7 @@ use crate::proxy::settings::{
 };
 
 /// RFC 5321 §4.5.3.2.3: an MTA waits at least so long for the reply to RCPT, and many no longer.
-const RCPT_PATIENCE: Duration = Duration::from_secs(5 * 60);
+const RCPT_PATIENCE: Duration = Duration::from_mins(5);
 
 pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, ConfigError> {
     let mut warnings = warnings(&file, source);

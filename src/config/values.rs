@@ -67,7 +67,7 @@ written! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wait<const LEAST_MS: u64>(pub(super) Duration);
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 impl<const LEAST_MS: u64> Written for Wait<LEAST_MS> {
     const EXPECTED: &'static str = "a duration with a unit, such as \"30s\"";

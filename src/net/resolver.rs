@@ -51,7 +51,7 @@ pub use settings::{Anchor, DaneNeed, DnsSettings, DnssecMode, Path, SetupError};
 /// An answer is kept so long at least, also where its TTL is 0: a burst of mail asks once.
 const LEAST_TTL: Duration = Duration::from_secs(5);
 /// And so long at most: a policy that was changed in haste counts within the hour.
-const MOST_TTL: Duration = Duration::from_secs(3600);
+const MOST_TTL: Duration = Duration::from_hours(1);
 
 /// A resolver that asks the configured servers.
 #[derive(Clone)]
