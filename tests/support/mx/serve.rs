@@ -16,9 +16,9 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use super::{
     body::Body,
     record::{Command, Handshake, Ledger},
-    script::{Act, Answer, Ask, Interrupt, Script, StartTls, Tls, Versions, address, reply},
+    script::{Act, Answer, Ask, Interrupt, Script, StartTls, Versions, address, reply},
 };
-use crate::support::stream::Stream;
+use crate::support::{ca::Identity, stream::Stream};
 
 /// A script, ready to be played.
 pub(super) struct Stage {
@@ -28,13 +28,14 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(script: Script) -> Self {
-        let acceptor = script.starttls.tls().map(acceptor);
+        let tls = script.starttls.tls();
+        let acceptor = tls.map(|tls| acceptor(&tls.identity, tls.versions));
         Self { script, acceptor }
     }
 }
 
-fn acceptor(tls: &Tls) -> TlsAcceptor {
-    let versions: &[_] = match tls.versions {
+pub(in crate::support) fn acceptor(identity: &Identity, versions: Versions) -> TlsAcceptor {
+    let versions: &[_] = match versions {
         Versions::All => rustls::ALL_VERSIONS,
         Versions::Only12 => &[&rustls::version::TLS12],
         Versions::Only13 => &[&rustls::version::TLS13],
@@ -43,7 +44,7 @@ fn acceptor(tls: &Tls) -> TlsAcceptor {
         .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(tls.identity.chain.clone(), tls.identity.key())
+        .with_single_cert(identity.chain.clone(), identity.key())
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
 }
