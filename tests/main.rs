@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`), counters (`tally`), HTTP (`http`) |
+//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), web servers for policies (`sts_host`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`), counters (`tally`), HTTP (`http`) |
 //! | `support::house`, `support::world` | a waxseal; all of it at once: a waxseal, its DNS and one MX for each domain |
 //! | `suite::support` | tests of that world itself |
 //! | `suite::delivery` | a message and its replies, from MTA to MX and back: content, refusals, broken connections, fan-out |
@@ -15,6 +15,7 @@
 //! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
 //! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` and, for what only signatures show, `data/dnssec.table` |
 //! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
+//! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |
 //!

@@ -4,7 +4,7 @@
 //! chooses which address is dialled, so each address is looked up by waxseal's own resolver and held against
 //! the same guard as that of an MX (`guard`): no hosts file, no proxy, no redirect leads anywhere else. And
 //! the certificate is all that protects the policy, so it is verified as a browser does, against the trust
-//! anchors of the configuration and the very name of the web server.
+//! anchors of the configuration and the very name of the web server (`tls`).
 //!
 //! Nothing is kept: no connection, no cookie, no HTTP cache. The answer is bounded in time (a minute for
 //! everything, the look-up included) and in length: the body is read until it is longer than a policy may
@@ -15,6 +15,7 @@
 
 mod fault;
 mod guard;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +24,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderMap};
 use reqwest::redirect;
 use reqwest::{Client, Response, StatusCode};
-use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::VerifierBuilderError;
 use tokio::time::timeout;
 
 use crate::dns::{Family, Resolver};
@@ -77,6 +76,9 @@ pub enum SetupError {
     /// For want of something in the TLS library.
     #[error("cannot set up TLS for MTA-STS policies: {0}")]
     Tls(#[from] rustls::Error),
+    /// The trust anchors are of no use.
+    #[error("cannot set up TLS for MTA-STS policies: {0}")]
+    Roots(#[from] VerifierBuilderError),
     /// For want of something in the HTTP library.
     #[error("cannot set up HTTPS for MTA-STS policies: {0}")]
     Http(#[from] reqwest::Error),
@@ -100,7 +102,7 @@ impl HttpsFetcher {
     ) -> Result<Self, SetupError> {
         let guard = Guard::new(resolver, dialer.clone(), settings);
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(roots)?)
+            .tls_backend_preconfigured(tls::client(roots)?)
             .dns_resolver(guard)
             // RFC 8461 §3.3: redirects are not followed.
             .redirect(redirect::Policy::none())
@@ -154,21 +156,6 @@ impl Fetch for HttpsFetcher {
             answer::read(&answer.unwrap_or(Err(FetchError::TimedOut))?)
         })
     }
-}
-
-/// RFC 8461 §3.3: the certificate is valid for the name of the web server and leads to a trust anchor. The
-/// library takes a wildcard as the whole left-most label alone, and no name from the subject (RFC 6125 §6.4).
-fn tls(roots: &Roots) -> Result<ClientConfig, rustls::Error> {
-    let store = RootCertStore {
-        roots: roots.anchors.clone(),
-    };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = Resumption::disabled();
-    Ok(config)
 }
 
 /// RFC 9110 §5.3: fields of the same name are one list, and a list of media types is no media type.

@@ -3,8 +3,6 @@
 
 mod identity;
 
-use std::sync::Arc;
-
 use rustls::pki_types::CertificateDer;
 use waxseal::name::MailHost;
 use waxseal::policy::authorize::{Authentication, Authorized, Peer, authorize};
@@ -13,7 +11,7 @@ use waxseal::policy::failure::Failure;
 use waxseal::policy::handshake::{
     Channel, Fingerprint, Handshake, Resumption, TlsVersion, WhyPlaintext,
 };
-use waxseal::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
+use waxseal::policy::requirement::{Demand, Mode, Reference, Requirement};
 use waxseal::policy::verdict::Policy;
 use waxseal::time::UnixTime;
 
@@ -87,19 +85,10 @@ fn peer() -> Peer {
     }
 }
 
-fn roots(ca: &Ca) -> Arc<Roots> {
-    let root = ca.certificate();
-    let anchor = webpki::anchor_from_trusted_cert(&root).unwrap().to_owned();
-    Arc::new(Roots {
-        source: "test".to_owned(),
-        anchors: vec![anchor],
-    })
-}
-
 fn pkix(ca: &Ca, references: &[Reference]) -> Demand {
     Demand::Pkix {
         references: references.to_vec(),
-        roots: roots(ca),
+        roots: ca.roots(),
     }
 }
 

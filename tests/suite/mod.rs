@@ -8,6 +8,7 @@ mod dane;
 mod decide;
 mod delivery;
 mod dnssec;
+mod fetch;
 mod levels;
 mod lifecycle;
 mod limits;

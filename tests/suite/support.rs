@@ -5,3 +5,4 @@ mod certificates;
 mod dns;
 mod smtp;
 mod starttls;
+mod sts_host;

@@ -4,6 +4,8 @@
 //! `ca.issue(Leaf { period: Period::Expired, ..Leaf::for_host("mx.test") })`. A wrong name is another name, a
 //! certificate without SAN has no `names`, a wildcard is the name `*.example.test`, an IP SAN the name `127.0.0.1`.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
@@ -11,6 +13,8 @@ use rcgen::{
     PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm, SigningKey, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use waxseal::policy::requirement::Roots;
+use webpki::anchor_from_trusted_cert;
 use x509_parser::asn1_rs::{Any, FromDer};
 
 use super::hex;
@@ -117,6 +121,16 @@ impl Ca {
 
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.root.certificate.der().clone()
+    }
+
+    /// The root as the one trust anchor.
+    pub(crate) fn roots(&self) -> Arc<Roots> {
+        let root = self.certificate();
+        let anchor = anchor_from_trusted_cert(&root).unwrap().to_owned();
+        Arc::new(Roots {
+            source: self.name.clone(),
+            anchors: vec![anchor],
+        })
     }
 
     /// TLSA data that trusts this root: `2 0 1 <sha256>`. The server has to send it ([`Signer::CaSent`]).

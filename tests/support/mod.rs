@@ -17,6 +17,7 @@ pub(crate) mod mta;
 pub(crate) mod mx;
 pub(crate) mod net;
 mod stream;
+pub(crate) mod sts_host;
 pub(crate) mod tally;
 pub(crate) mod world;
 pub(crate) mod zone;

@@ -18,6 +18,8 @@ pub(crate) use script::{
     last_reply, reply,
 };
 
+pub(super) use serve::acceptor;
+
 use self::{record::Ledger, serve::Stage};
 use super::{net::listeners_on, within};
 

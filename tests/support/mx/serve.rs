@@ -20,9 +20,9 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use super::{
     body::Body,
     record::{Command, Handshake, Ledger},
-    script::{Act, Answer, Ask, Interrupt, Script, StartTls, Tls, Versions, address, reply},
+    script::{Act, Answer, Ask, Interrupt, Script, StartTls, Versions, address, reply},
 };
-use crate::support::stream::Stream;
+use crate::support::{ca::Identity, stream::Stream};
 
 /// A script, ready to be played.
 pub(super) struct Stage {
@@ -32,21 +32,22 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(script: Script) -> Self {
-        let acceptor = script.starttls.tls().map(acceptor);
+        let tls = script.starttls.tls();
+        let acceptor = tls.map(|tls| acceptor(&tls.identity, tls.versions));
         Self { script, acceptor }
     }
 }
 
-fn acceptor(tls: &Tls) -> TlsAcceptor {
-    let versions: &[_] = match tls.versions {
+pub(in crate::support) fn acceptor(identity: &Identity, versions: Versions) -> TlsAcceptor {
+    let versions: &[_] = match versions {
         Versions::All => rustls::ALL_VERSIONS,
         Versions::Only12 => &[&rustls::version::TLS12],
         Versions::Only13 => &[&rustls::version::TLS13],
     };
     let provider = aws_lc_rs::default_provider();
-    let key = provider.key_provider.load_private_key(tls.identity.key());
+    let key = provider.key_provider.load_private_key(identity.key());
     // Whether the certificate can be read, and is of this key, is nothing to a server.
-    let certified = CertifiedKey::new(tls.identity.chain.clone(), key.unwrap());
+    let certified = CertifiedKey::new(identity.chain.clone(), key.unwrap());
     let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
