@@ -32,7 +32,7 @@
 //! | L0 | [`name`], [`time`], [`x509`] |
 //! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`] |
 //! | L2 | [`policy`] |
-//! | L3 | [`net`] |
+//! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`admin`], [`metrics`], [`journal`] |
 //! | L6 | [`config`], [`log`], [`cli`], [`check`], [`app`] |
@@ -54,5 +54,6 @@ pub mod net;
 pub mod policy;
 pub mod proxy;
 pub mod smtp;
+pub mod store;
 pub mod time;
 pub mod x509;
