@@ -17,26 +17,28 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::admin::{self, Admin, Readiness, Reload, State};
+use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, print};
-use crate::config::{Config, ConfigError, load_rules};
-use crate::discover::Discover;
+use crate::cli::{CheckArgs, PolicyArgs, print};
+use crate::config::{Config, ConfigError};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::net::dial::Dialer;
-use crate::net::resolver::{DnsResolver, SetupError};
-use crate::net::tls::TlsClient;
-use crate::policy::outcome::{Event, Ingress, Observer};
-use crate::policy::rules::Rules;
+use crate::net::https;
+use crate::net::resolver::SetupError;
+use crate::policy::outcome::Ingress;
+use crate::proxy::accept;
 use crate::proxy::gate::Gate;
-use crate::proxy::{DeadAddresses, accept};
+use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
+mod build;
+mod policies;
 mod reload;
 mod signals;
 
-use reload::{Reloader, warn_of_expiry, watch_dnssec};
+use build::{Lasting, Observers, Silent};
+use policies::GateDesk;
+use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
 
 /// Why waxseal does not run.
@@ -51,6 +53,9 @@ pub enum Error {
     /// DNS cannot be set up.
     #[error(transparent)]
     Dns(#[from] SetupError),
+    /// HTTPS cannot be set up.
+    #[error(transparent)]
+    Https(#[from] https::SetupError),
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -69,6 +74,15 @@ pub enum Error {
     /// The metrics cannot be set up.
     #[error("cannot set up metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// There is no store, not even in memory.
+    #[error("cannot remember MTA-STS policies: {0}")]
+    Store(#[from] StoreError),
+    /// What was asked about policies has no answer.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// HTTP cannot be set up.
+    #[error("cannot set up HTTP: {0}")]
+    Http(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
@@ -76,72 +90,10 @@ pub enum Error {
 
 /// Builds a gate as `run` would have it, for commands that only ask.
 pub async fn gate(config: &Config) -> Result<Gate, Error> {
-    let (gate, resolver) = first_gate(config, Vec::new(), Arc::new(Silent))?;
+    let lasting = Lasting::new(config, Vec::new(), Arc::new(SystemClock), Arc::new(Silent)).await?;
+    let (gate, resolver) = build::first_gate(config, &lasting)?;
     resolver.probe().await;
     Ok(gate)
-}
-
-fn first_gate(
-    config: &Config,
-    own_listeners: Vec<SocketAddr>,
-    observer: Arc<dyn Observer>,
-) -> Result<(Gate, DnsResolver), Error> {
-    let dead = DeadAddresses::new(config.settings.mx.dead_for, config.settings.mx.dead_entries);
-    let rules = load_rules(config)?.rules;
-    let resolver = DnsResolver::new(&config.dns)?;
-    let gate = build_gate(
-        config,
-        rules,
-        resolver.clone(),
-        own_listeners,
-        dead,
-        observer,
-    )?;
-    Ok((gate, resolver))
-}
-
-/// An observer for commands that neither count nor log.
-struct Silent;
-
-impl Observer for Silent {
-    fn record(&self, _event: Event<'_>) {}
-}
-
-/// Counts and logs.
-struct Observers {
-    metrics: Arc<Metrics>,
-    journal: Journal,
-}
-
-impl Observer for Observers {
-    fn record(&self, event: Event<'_>) {
-        self.metrics.record(event);
-        self.journal.record(event);
-    }
-}
-
-fn build_gate(
-    config: &Config,
-    rules: Rules,
-    resolver: DnsResolver,
-    own_listeners: Vec<SocketAddr>,
-    dead: DeadAddresses,
-    observer: Arc<dyn Observer>,
-) -> Result<Gate, Error> {
-    Ok(Gate {
-        settings: config.settings.clone(),
-        rules: Arc::new(rules),
-        roots: Arc::clone(&config.roots),
-        discover: Discover::new(Arc::new(resolver), config.addresses, config.dns.failed_for),
-        dialer: Dialer {
-            allow_networks: config.allow_networks.clone(),
-            own_listeners,
-        },
-        tls: TlsClient::new()?,
-        dead,
-        clock: Arc::new(SystemClock),
-        observer,
-    })
 }
 
 /// `waxseal check`: prints what mail would meet.
@@ -164,6 +116,11 @@ pub async fn check(config: &Config, args: &CheckArgs) -> Result<Grade, Error> {
     Ok(report.grade())
 }
 
+/// `waxseal policy`: prints or changes what is remembered of MTA-STS policies.
+pub async fn policy(config: &Config, args: &PolicyArgs) -> Result<(), Error> {
+    policies::run(config, args).await
+}
+
 /// A running waxseal.
 pub struct App {
     listeners: Vec<(Ingress, SocketAddr)>,
@@ -176,24 +133,30 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the listeners and begins to serve.
+    /// Opens the listeners and begins to serve, by the clock of the system.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        Self::start_at(config, Arc::new(SystemClock)).await
+    }
+
+    /// Opens the listeners and begins to serve, by this clock.
+    pub async fn start_at(config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new()?);
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
             journal: Journal,
         });
         let (sockets, own) = bind_all(&config).await?;
-        let own_listeners = own.clone();
+        let lasting = Lasting::new(&config, own, Arc::clone(&clock), observer).await?;
+        let around = lasting.clone();
         let (config, (gate, resolver)) = spawn_blocking(move || {
-            first_gate(&config, own_listeners, observer).map(|built| (config, built))
+            build::first_gate(&config, &around).map(|built| (config, built))
         })
         .await??;
-        metrics.in_force(gate.rules.iter().count(), SystemClock.now());
+        metrics.in_force(gate.rules.iter().count(), clock.now());
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
             source: config.source.clone(),
-            own_listeners: own,
+            lasting,
             gates: Arc::new(ArcSwap::from_pointee(gate)),
             metrics,
             readiness: Arc::clone(&readiness),
@@ -217,6 +180,8 @@ impl App {
             Arc::clone(&app.reloader),
             in_force,
         )));
+        let policies = keep_policies(Arc::clone(&app.reloader));
+        app.background.push(tokio::spawn(policies));
         app.readiness.enter(State::Ready);
         Ok(app)
     }
@@ -248,6 +213,7 @@ impl App {
                 }),
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
+                policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             self.background.push(tokio::spawn(async move {
@@ -256,8 +222,8 @@ impl App {
                 }
             }));
         }
-        let gates = Arc::clone(&self.reloader.gates);
-        self.background.push(tokio::spawn(warn_of_expiry(gates)));
+        let reloader = Arc::clone(&self.reloader);
+        self.background.push(tokio::spawn(warn_of_expiry(reloader)));
     }
 
     /// Where MTAs may connect.

@@ -16,6 +16,7 @@ use crate::proxy::settings::AfterFailedHandshake;
 use crate::proxy::upstream::Inspection;
 use crate::time::{Clock, SystemClock};
 
+mod mta_sts;
 mod report;
 
 /// What was asked.
@@ -94,6 +95,7 @@ impl Grade {
 pub struct Report {
     request: Request,
     decision: Decision,
+    mta_sts: Option<mta_sts::View>,
     inspected: Vec<Inspected>,
     grade: Grade,
 }
@@ -133,9 +135,11 @@ pub async fn run(gate: &Gate, request: Request) -> Report {
             grade_of_inspections(plan, &inspected, fallback)
         }
     };
+    let mta_sts = mta_sts::View::of(gate, &decision.facts).await;
     Report {
         request,
         decision,
+        mta_sts,
         inspected,
         grade,
     }

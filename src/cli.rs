@@ -16,6 +16,8 @@ Examples:
   waxseal config show                            print every setting that is in force
   waxseal check example.com                      which rule applies to example.com, and what it asks
   waxseal check example.com --connect            also connect to its MX hosts and judge them
+  waxseal policy list                            which MTA-STS policies are remembered
+  waxseal policy refresh example.com             fetch the policy of example.com now
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
@@ -52,6 +54,42 @@ pub enum Command {
     Config(ConfigCommand),
     /// Tell what would happen to mail for a domain
     Check(CheckArgs),
+    /// See and change which MTA-STS policies are remembered
+    Policy(PolicyArgs),
+}
+
+/// What `waxseal policy` is asked.
+#[derive(Debug, Clone, Args)]
+pub struct PolicyArgs {
+    /// What to do with the policies
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with the policies. Where waxseal runs it is asked, else its store.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PolicyCommand {
+    /// Print one line for each policy that is remembered
+    List,
+    /// Print all that is remembered of one policy
+    Show {
+        /// Policy domain: the recipient domain
+        domain: Domain,
+    },
+    /// Fetch a policy now
+    Refresh {
+        /// Policy domain: the recipient domain
+        domain: Domain,
+    },
+    /// Forget a policy; mail to the domain asks for it anew
+    Forget {
+        /// Policy domain: the recipient domain
+        domain: Domain,
+    },
 }
 
 /// What to do with the configuration.

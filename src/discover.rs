@@ -6,7 +6,8 @@
 //! family is noted where it belongs and nowhere else: one broken MX does not hold up the others.
 //!
 //! Where a rule follows DANE, each host's TLSA records are looked up once its addresses are known
-//! (`discover/tlsa.rs`).
+//! (`discover/tlsa.rs`), and where it follows MTA-STS the policy of the domain, at the same time as the
+//! hosts (`discover/mta_sts.rs`).
 //!
 //! This room promises facts, never a decision. The resolver caches the answers by TTL; what is remembered here is
 //! only that a look-up failed a moment ago, so that a name server that is silent does not cost every message
@@ -16,14 +17,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use moka::sync::Cache;
 
 use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver, Security};
 use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
 
+mod mta_sts;
 mod tlsa;
+
+pub use mta_sts::{Memory, MtaStsPolicies, NotRefreshed};
 
 /// MX records of one domain that are looked at; a zone may hold thousands.
 const MAX_MX: usize = 50;
@@ -45,7 +49,8 @@ pub enum AddressOrder {
 }
 
 impl AddressOrder {
-    fn families(self) -> &'static [Family] {
+    /// The families, the preferred one first.
+    pub fn families(self) -> &'static [Family] {
         match self {
             Self::Ipv6First => &[Family::Ipv6, Family::Ipv4],
             Self::Ipv4First => &[Family::Ipv4, Family::Ipv6],
@@ -61,6 +66,7 @@ pub struct Discover {
     resolver: Arc<dyn Resolver>,
     order: AddressOrder,
     failures: Cache<Question, LookupError>,
+    policies: Option<MtaStsPolicies>,
 }
 
 /// One look-up.
@@ -72,16 +78,13 @@ enum Question {
     Tlsa(Host, u16),
 }
 
-/// How much is asked for.
+/// What is asked for beside the hosts and their addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The hosts and their addresses.
-    Hosts,
-    /// And their TLSA records.
-    HostsAndTlsa {
-        /// The port that mail goes to.
-        port: u16,
-    },
+pub struct Scope {
+    /// The TLSA records of the service at this port.
+    pub tlsa_at: Option<u16>,
+    /// The MTA-STS policy.
+    pub mta_sts: bool,
 }
 
 impl Discover {
@@ -95,7 +98,22 @@ impl Discover {
             resolver,
             order,
             failures,
+            policies: None,
         }
+    }
+
+    /// One that looks at MTA-STS policies, too.
+    #[must_use]
+    pub fn with_policies(self, policies: MtaStsPolicies) -> Self {
+        Self {
+            policies: Some(policies),
+            ..self
+        }
+    }
+
+    /// The MTA-STS policies, unless the configuration switches them off.
+    pub fn policies(&self) -> Option<&MtaStsPolicies> {
+        self.policies.as_ref()
     }
 
     /// The answer of `look_up`, unless the same question failed a moment ago.
@@ -136,32 +154,52 @@ impl Discover {
     pub async fn route(&self, host: &Destination, scope: Scope) -> Facts {
         match host {
             Destination::Domain(name) => {
-                let host = self.host(Host::from(name.clone()), 0, scope).await;
-                // The operator says where to; that needs no proof.
-                facts(
-                    next_hop(name),
-                    None,
-                    Security::Secure,
-                    Hosts::Known(vec![host]),
-                )
+                // RFC 8461 §3.4: with a smarthost, the policy domain is that of the smarthost.
+                let host = self.host(Host::from(name.clone()), 0, scope);
+                let (host, mta_sts) = join(host, self.mta_sts(name, scope)).await;
+                Facts {
+                    next_hop: next_hop(name),
+                    expanded: None,
+                    // The operator says where to; that needs no proof.
+                    security: Security::Secure,
+                    hosts: Hosts::Known(vec![host]),
+                    mta_sts,
+                }
             }
             Destination::Literal(address) => literal(*address),
         }
     }
 
     async fn domain(&self, domain: &Domain, scope: Scope) -> Facts {
+        let (mx, mta_sts) = join(self.mx(domain, scope), self.mta_sts(domain, scope)).await;
+        let (expanded, security, hosts) = match mx {
+            Ok(answer) => answer,
+            Err(error) => (None, Security::Insecure, Hosts::LookupFailed(error)),
+        };
+        Facts {
+            next_hop: next_hop(domain),
+            expanded,
+            security,
+            hosts,
+            mta_sts,
+        }
+    }
+
+    async fn mx(
+        &self,
+        domain: &Domain,
+        scope: Scope,
+    ) -> Result<(Option<Host>, Security, Hosts), LookupError> {
         let question = Question::Mx(domain.clone());
-        match self.ask(question, self.resolver.mx(domain)).await {
-            Err(error) => facts(
-                next_hop(domain),
-                None,
-                Security::Insecure,
-                Hosts::LookupFailed(error),
-            ),
-            Ok(answer) => {
-                let hosts = self.mx_hosts(domain, answer.found, scope).await;
-                facts(next_hop(domain), answer.expanded, answer.security, hosts)
-            }
+        let answer = self.ask(question, self.resolver.mx(domain)).await?;
+        let hosts = self.mx_hosts(domain, answer.found, scope).await;
+        Ok((answer.expanded, answer.security, hosts))
+    }
+
+    async fn mta_sts(&self, domain: &Domain, scope: Scope) -> MtaSts {
+        match &self.policies {
+            Some(policies) if scope.mta_sts => policies.of(domain).await,
+            _ => MtaSts::Absent(NoMtaSts::NotAsked),
         }
     }
 
@@ -184,9 +222,9 @@ impl Discover {
     async fn host(&self, host: Host, preference: u16, scope: Scope) -> HostFacts {
         let families = self.order.families().iter();
         let answers = join_all(families.map(|family| self.addresses_of(&host, *family))).await;
-        let dane = match scope {
-            Scope::Hosts => Dane::Absent(NoDane::NotAsked),
-            Scope::HostsAndTlsa { port } => self.dane(&host, &answers, port).await,
+        let dane = match scope.tlsa_at {
+            None => Dane::Absent(NoDane::NotAsked),
+            Some(port) => self.dane(&host, &answers, port).await,
         };
         HostFacts {
             host: MailHost::Named(host),
@@ -194,16 +232,6 @@ impl Discover {
             addresses: addresses(answers),
             dane,
         }
-    }
-}
-
-fn facts(next_hop: Destination, expanded: Option<Host>, security: Security, hosts: Hosts) -> Facts {
-    Facts {
-        next_hop,
-        expanded,
-        security,
-        hosts,
-        mta_sts: MtaSts::Absent(NoMtaSts::NotLookedUp),
     }
 }
 
@@ -218,8 +246,13 @@ fn literal(address: IpAddr) -> Facts {
         addresses: Addresses::Known(vec![address]),
         dane: Dane::Absent(NoDane::NoName),
     };
-    let hosts = Hosts::Known(vec![host]);
-    facts(Destination::Literal(address), None, Security::Secure, hosts)
+    Facts {
+        next_hop: Destination::Literal(address),
+        expanded: None,
+        security: Security::Secure,
+        hosts: Hosts::Known(vec![host]),
+        mta_sts: MtaSts::Absent(NoMtaSts::NoDomain),
+    }
 }
 
 /// Sorts the records and takes the hosts out of them, or says why there are none.

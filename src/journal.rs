@@ -20,11 +20,17 @@ impl Observer for Journal {
             Event::Outcome(outcome) => leg(outcome),
             Event::Attempt(peer, Some(failure)) => attempt(peer, failure),
             Event::Refused(listener, refusal) => refused(listener, refusal),
+            Event::MtaStsFetch(domain, Err(error)) => {
+                let reason = error.result_type();
+                warn!(%domain, reason, "the MTA-STS policy cannot be fetched: {error}");
+            }
             // Numbers, which the metrics keep.
             Event::SessionOpened(_)
             | Event::SessionClosed(_)
             | Event::Lookup { .. }
             | Event::TlsaLookup(_)
+            | Event::MtaStsLookup(_)
+            | Event::MtaStsFetch(_, Ok(()))
             | Event::Connected(_)
             | Event::Handshake(..)
             | Event::Attempt(_, None) => {}
@@ -63,6 +69,7 @@ fn leg(outcome: &Outcome) {
         rule = outcome.rule.as_ref().map(tracing::field::display),
         encryption = link.map(|link| link.seal.encryption()),
         authentication = link.map(|link| link.seal.authentication().label()),
+        mta_sts_testing = link.and_then(|link| link.tested.as_ref()).map(tested),
         tlsa = link.and_then(|link| link.tlsa.as_ref()).map(tracing::field::display),
         tls = tls.as_ref().map(|tls| tls.version.as_str()),
         cipher = tls.as_ref().map(|tls| tls.cipher),
@@ -73,13 +80,22 @@ fn leg(outcome: &Outcome) {
         bytes = outcome.octets,
         elapsed = outcome.elapsed.as_secs_f64(),
     );
-    if let (End::Delivered(_), Some(failure)) = (&outcome.end, link.and_then(would_block)) {
-        would_have_blocked(outcome, failure);
+    if let (End::Delivered(_), Some(link)) = (&outcome.end, link) {
+        if let Some(failure) = &link.would_block {
+            would_have_blocked(outcome, failure);
+        }
+        if let Some(Err(failure)) = &link.tested {
+            would_have_failed(outcome, failure);
+        }
     }
 }
 
-fn would_block(link: &Link) -> Option<&Failure> {
-    link.would_block.as_ref()
+/// What came of the test of an MTA-STS policy, in one word.
+fn tested(result: &Result<(), Failure>) -> &'static str {
+    match result {
+        Ok(()) => "passed",
+        Err(_) => "failed",
+    }
 }
 
 fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
@@ -89,6 +105,14 @@ fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
         reason = failure.reason(),
         tlsa = tlsa_of(failure),
         "delivered, but the rule would have blocked this in mode enforce: {failure}"
+    );
+}
+
+fn would_have_failed(outcome: &Outcome, failure: &Failure) {
+    warn!(
+        domain = %outcome.destination,
+        reason = failure.reason(),
+        "delivered, but the domain's MTA-STS policy would have forbidden this in mode enforce instead of testing: {failure}"
     );
 }
 
@@ -158,6 +182,7 @@ mod tests {
 
     use super::*;
     use crate::dane::{Evidence, Mismatch, MismatchKind};
+    use crate::mtasts::FetchError;
     use crate::policy::authorize::Authentication;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::rules::Origin;
@@ -217,6 +242,7 @@ mod tests {
                     authentication: Authentication::Pkix,
                 },
                 would_block: None,
+                tested: None,
             }),
             recipients: 2,
             octets: 1234,
@@ -316,6 +342,44 @@ mod tests {
         assert!(
             warning.ends_with("domain=a.example rule=50.toml:3 reason=\"starttls-not-supported\""),
             "{lines}"
+        );
+    }
+
+    #[test]
+    fn what_a_tested_policy_would_have_forbidden_is_a_warning_of_its_own() {
+        let mut outcome = outcome();
+        let link = outcome.link.as_mut().unwrap();
+        link.tested = Some(Ok(()));
+        let passed = lines(&[Event::Outcome(&outcome)]);
+        assert_eq!(passed.lines().count(), 1, "{passed}");
+        assert!(passed.contains(" mta_sts_testing=\"passed\" "), "{passed}");
+        let link = outcome.link.as_mut().unwrap();
+        link.tested = Some(Err(peer().failure(Fault::StarttlsNotSupported)));
+        let failed = lines(&[Event::Outcome(&outcome)]);
+        assert!(failed.contains(" mta_sts_testing=\"failed\" "), "{failed}");
+        let warning = failed.lines().nth(1).unwrap();
+        assert!(
+            warning.contains("MTA-STS policy would have forbidden"),
+            "{warning}"
+        );
+        assert!(
+            warning.ends_with("reason=\"starttls-not-supported\""),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_fetched_is_told() {
+        let domain = "a.example".parse().unwrap();
+        let error = FetchError::Status(404);
+        let events = [
+            Event::MtaStsFetch(&domain, Ok(())),
+            Event::MtaStsFetch(&domain, Err(&error)),
+        ];
+        assert_eq!(
+            lines(&events).trim(),
+            "WARN the MTA-STS policy cannot be fetched: HTTP status 404 instead of 200 \
+             domain=a.example reason=\"sts-policy-fetch-error\""
         );
     }
 

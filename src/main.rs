@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check { json: true }) => check_config_as_json(&cli),
         Command::Config(ConfigCommand::Show) => load(&cli).map(|config| print(&config.show())),
         Command::Run => start(&cli, app::run),
+        Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));

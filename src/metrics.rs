@@ -7,11 +7,13 @@
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use crate::mtasts::{FetchError, Mode};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
 use crate::policy::outcome::{End, Event, Ingress, Link, LookupResult, Observer, Outcome};
 use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
+use crate::store::Stats;
 use crate::time::UnixTime;
 
 mod kinds;
@@ -61,7 +63,7 @@ metrics! {
     blocked: IntCounterVec = |new| {
         new.counters_of("waxseal_blocked_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
     };
-    /// Messages delivered under a rule in observe mode that enforce mode would have blocked.
+    /// Messages that were delivered because a rule only observes, or an MTA-STS policy only tests, and else blocked.
     would_block: IntCounterVec = |new| {
         new.counters_of("waxseal_would_block_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
     };
@@ -80,10 +82,21 @@ metrics! {
     handshakes: IntCounterVec = |new| {
         new.counters("waxseal_tls_handshakes_total", &["version", "key_exchange", "cipher", "resumed"])
     };
+    /// MTA-STS policies asked for at their web servers.
+    sts_fetches: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_mta_sts_fetches_total", "result", FETCH_RESULTS);
+    /// MTA-STS policies that are remembered, by their mode.
+    sts_policies: ByWord<IntGaugeVec> = |new| {
+        new.gauge_by("waxseal_mta_sts_policies", "mode", Mode::ALL.map(Mode::word))
+    };
+    /// Seconds since the first failure of the MTA-STS policy whose refreshes have failed the longest; 0 if none fails.
+    sts_failing: IntGauge = |new| new.gauge("waxseal_mta_sts_oldest_refresh_failure_seconds");
+    /// 1 if policies are kept on disk, 0 if only in memory.
+    store_ok: IntGauge = |new| new.gauge("waxseal_store_ok");
     /// Look-ups of what is known about a destination.
     lookups: IntCounterVec = |new| {
         let results = LookupResult::ALL.map(LookupResult::label);
-        new.counters_of("waxseal_policy_lookups_total", ["source", "result"], [MX, DANE], &results)
+        new.counters_of("waxseal_policy_lookups_total", ["source", "result"], [MX, DANE, MTA_STS], &results)
     };
     /// Sessions of MTAs at this moment.
     sessions: ByWord<IntGaugeVec> = |new| new.gauge_by("waxseal_sessions", "listener", listeners());
@@ -122,6 +135,15 @@ const READY: &str = "ready";
 /// The sources of facts.
 const MX: &str = "mx";
 const DANE: &str = "dane";
+const MTA_STS: &str = "mta-sts";
+/// What came of the fetch of a policy: the words of RFC 8460 §4.3.2.2 where it failed.
+const FETCH_RESULTS: [&str; 4] = [
+    FETCHED,
+    "sts-policy-fetch-error",
+    "sts-policy-invalid",
+    "sts-webpki-invalid",
+];
+const FETCHED: &str = "ok";
 
 fn policies() -> impl Iterator<Item = &'static str> {
     Policy::ALL.into_iter().map(Policy::label)
@@ -172,6 +194,23 @@ impl Metrics {
         self.dnssec_ok.set(passed.into());
     }
 
+    /// Takes note of whether the store keeps what it is given.
+    pub fn store(&self, ok: bool) {
+        self.store_ok.set(ok.into());
+    }
+
+    /// Takes note of how the MTA-STS policies stand at `now`.
+    pub fn policies(&self, stats: &Stats, now: UnixTime) {
+        for mode in Mode::ALL {
+            let count = i64::try_from(stats.of(mode)).unwrap_or(i64::MAX);
+            self.sts_policies.of(mode.word()).set(count);
+        }
+        let age = stats
+            .oldest_failure
+            .map_or(0, |since| now.0.saturating_sub(since.0));
+        self.sts_failing.set(i64::try_from(age).unwrap_or(i64::MAX));
+    }
+
     /// Counts a reload; the start is none.
     pub fn reloaded(&self, result: Reloaded) {
         let word = match result {
@@ -213,7 +252,13 @@ impl Metrics {
         let recipients = u64::try_from(outcome.recipients).unwrap_or(u64::MAX);
         self.deliveries.of(&link.seal, policy).inc();
         self.recipients.of(&link.seal, policy).inc_by(recipients);
-        if let Some(failure) = &link.would_block {
+        let observed = link.would_block.as_ref().map(|failure| (policy, failure));
+        let tested = link
+            .tested
+            .as_ref()
+            .and_then(|result| result.as_ref().err());
+        let tested = tested.map(|failure| (Policy::MtaSts, failure));
+        for (policy, failure) in observed.into_iter().chain(tested) {
             self.would_block
                 .with_label_values(&[policy.label(), failure.reason()])
                 .inc();
@@ -252,6 +297,14 @@ impl Observer for Metrics {
                 .lookups
                 .with_label_values(&[DANE, result.label()])
                 .inc(),
+            Event::MtaStsLookup(result) => self
+                .lookups
+                .with_label_values(&[MTA_STS, result.label()])
+                .inc(),
+            Event::MtaStsFetch(_, result) => {
+                let word = result.err().map_or(FETCHED, FetchError::result_type);
+                self.sts_fetches.of(word).inc();
+            }
             Event::Connected(elapsed) => self.connect_seconds.observe(elapsed.as_secs_f64()),
             Event::Handshake(handshake, elapsed) => {
                 self.handshake(handshake);

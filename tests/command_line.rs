@@ -3,6 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use waxseal::mtasts::Fetched;
+use waxseal::store::{Kept, Place, open};
+use waxseal::time::{Clock, SystemClock};
 
 #[expect(clippy::unwrap_used, reason = "part of a test")]
 fn waxseal(folder: &Path, line: &str) -> Output {
@@ -10,6 +15,7 @@ fn waxseal(folder: &Path, line: &str) -> Output {
         .args(line.split_whitespace())
         .current_dir(folder)
         .env_remove("WAXSEAL_CONFIG")
+        .env("STATE_DIRECTORY", folder)
         .output()
         .unwrap()
 }
@@ -78,4 +84,87 @@ fn help_has_examples_and_a_typo_a_hint() {
     let typo = waxseal(home.path(), "confg show");
     assert_eq!(typo.status.code(), Some(2));
     assert!(stderr(&typo).contains("'config'"));
+}
+
+/// Without the admin endpoint of whoever else runs on this machine.
+const ALONE: &str = "admin = { enabled = false }";
+
+#[test]
+fn policies_are_seen_and_forgotten_where_no_waxseal_runs() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("waxseal.toml"), ALONE).unwrap();
+    let empty = waxseal(home.path(), "policy list");
+    assert_eq!(stdout(&empty), "no MTA-STS policy is remembered\n");
+    remember(&home.path().join("waxseal.db"), "a.example");
+    let list = stdout(&waxseal(home.path(), "policy list"));
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 2, "{list}");
+    assert!(lines[0].starts_with("DOMAIN "), "{list}");
+    assert!(lines[1].starts_with("a.example  "), "{list}");
+    assert!(lines[1].contains(" enforce  2"), "{list}");
+    let show = stdout(&waxseal(home.path(), "policy show A.Example"));
+    assert!(show.contains("mx            *.a.example\n"), "{show}");
+    let json = stdout(&waxseal(home.path(), "policy show a.example --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["mode"], "enforce");
+    let forgotten = waxseal(home.path(), "policy forget a.example");
+    let said = "forgotten: the MTA-STS policy of a.example\n";
+    assert_eq!(stdout(&forgotten), said);
+    for line in ["policy show a.example", "policy forget a.example"] {
+        let gone = waxseal(home.path(), line);
+        assert_eq!(gone.status.code(), Some(1), "{line}");
+        let said = stderr(&gone);
+        assert!(
+            said.contains("`waxseal check a.example` looks for one"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_list_of_many_policies_comes_whole() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("waxseal.toml"), ALONE).unwrap();
+    let store = home.path().join("waxseal.db");
+    let domains: Vec<String> = (0..2001).map(|at| format!("d{at:04}.example")).collect();
+    remember_all(&store, &domains);
+    let list = stdout(&waxseal(home.path(), "policy list --json"));
+    let found: Vec<String> = list
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|one| one["domain"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, domains);
+}
+
+fn remember(store: &Path, domain: &str) {
+    remember_all(store, &[domain.to_owned()]);
+}
+
+/// Puts policies into a store, as a waxseal that fetched them a moment ago.
+#[expect(clippy::unwrap_used, reason = "part of a test")]
+fn remember_all(file: &Path, domains: &[String]) {
+    let now = SystemClock.now();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = open(Place::File(file.to_owned()), Arc::new(SystemClock));
+        let store = store.await.unwrap();
+        for domain in domains {
+            let text = format!("version: STSv1\nmode: enforce\nmx: *.{domain}\nmax_age: 86400\n");
+            let fetched = Fetched {
+                id: "1".parse().unwrap(),
+                policy: text.parse().unwrap(),
+                text: text.into(),
+                at: now,
+            };
+            let kept = Kept {
+                fetched,
+                used: now,
+                refresh: now,
+                failing: None,
+            };
+            store.keep(&domain.parse().unwrap(), &kept).await.unwrap();
+        }
+        store.close().await;
+    });
 }

@@ -178,6 +178,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(folder)
         .env_remove("WAXSEAL_CONFIG")
+        .env("STATE_DIRECTORY", folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command

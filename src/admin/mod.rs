@@ -1,37 +1,50 @@
-//! The admin endpoint: metrics, health, and the order to reload.
+//! The admin endpoint: metrics, health, MTA-STS policies, and the order to reload.
 //!
 //! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
-//! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again.
+//! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again. Below
+//! `/api/v1/policies` are the remembered policies, as JSON.
 //!
-//! There are no passwords here: whoever reaches the address may read. To reload one has to come from
-//! this machine, and not from a web page: browsers send `Origin` with every POST, so a request that
+//! There are no passwords here: whoever reaches the address may read. To change anything one has to come from
+//! this machine, and not from a web page: browsers send `Origin` with every POST and DELETE, so a request that
 //! has one is refused.
 //!
-//! This room knows nothing of what it shows: the metrics come as a closure, the reload as a trait.
+//! This room knows nothing of what it shows: the metrics come as a closure, the others as traits.
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, State as Shared};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+mod policies;
 mod readiness;
 #[cfg(test)]
 mod tests;
 
+pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
 pub use readiness::{LastReload, Readiness, State};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
-const PATHS: &str = "GET /metrics\nGET /healthz\nGET /readyz\nPOST /reload\n";
+const PATHS: &str = "\
+GET /metrics
+GET /healthz
+GET /readyz
+POST /reload
+GET /api/v1/policies
+GET /api/v1/policies/DOMAIN
+POST /api/v1/policies/DOMAIN/refresh
+DELETE /api/v1/policies/DOMAIN
+";
 
 /// Whoever can reload the configuration.
 pub trait Reload: Send + Sync {
@@ -48,6 +61,8 @@ pub struct Admin {
     pub readiness: Arc<Readiness>,
     /// Reloads.
     pub reload: Arc<dyn Reload>,
+    /// Knows the MTA-STS policies.
+    pub policies: Arc<dyn PolicyDesk>,
 }
 
 impl fmt::Debug for Admin {
@@ -76,6 +91,13 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/reload", post(reload))
+        .route("/api/v1/policies", get(policies::list))
+        .route(
+            "/api/v1/policies/{domain}",
+            get(policies::show).delete(policies::forget),
+        )
+        .route("/api/v1/policies/{domain}/refresh", post(policies::refresh))
+        .layer(from_fn(only_from_here))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(admin)
@@ -99,19 +121,32 @@ async fn readyz(Shared(admin): Shared<Admin>) -> Response {
     (status, kind, body).into_response()
 }
 
-async fn reload(
-    Shared(admin): Shared<Admin>,
+/// Lets whoever wants to change something in from this machine only.
+async fn only_from_here(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    request: Request,
+    next: Next,
 ) -> Response {
-    let refuse = |why: &'static str| (StatusCode::FORBIDDEN, why).into_response();
+    match refusal(peer.ip(), request.method(), request.headers()) {
+        Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+fn refusal(peer: IpAddr, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+    if method.is_safe() {
+        None
     // An IPv4 client of an IPv6 socket comes from ::ffff:127.0.0.1.
-    if !peer.ip().to_canonical().is_loopback() {
-        return refuse("reload from this machine: POST to a loopback address\n");
+    } else if !peer.to_canonical().is_loopback() {
+        Some("change things from this machine: send this to a loopback address\n")
+    } else if headers.contains_key(header::ORIGIN) {
+        Some("requests of web pages (with an Origin) are refused\n")
+    } else {
+        None
     }
-    if headers.contains_key(header::ORIGIN) {
-        return refuse("requests of web pages (with an Origin) are refused\n");
-    }
+}
+
+async fn reload(Shared(admin): Shared<Admin>) -> Response {
     match admin.reload.reload().await {
         Ok(text) => format!("{text}\n").into_response(),
         Err(text) => {

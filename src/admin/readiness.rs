@@ -6,6 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::{Value, json};
 
 use crate::net::resolver::Health;
+use crate::store::StoreHealth;
 use crate::time::UnixTime;
 
 /// What waxseal is up to.
@@ -44,6 +45,7 @@ pub struct Readiness {
     state: ArcSwap<State>,
     last_reload: ArcSwapOption<LastReload>,
     dnssec: ArcSwapOption<Health>,
+    store: ArcSwapOption<StoreHealth>,
 }
 
 impl Default for Readiness {
@@ -52,6 +54,7 @@ impl Default for Readiness {
             state: ArcSwap::from_pointee(State::Starting),
             last_reload: ArcSwapOption::empty(),
             dnssec: ArcSwapOption::empty(),
+            store: ArcSwapOption::empty(),
         }
     }
 }
@@ -80,6 +83,11 @@ impl Readiness {
         is_news
     }
 
+    /// Takes note of how the store is.
+    pub fn stored(&self, health: StoreHealth) {
+        self.store.store(Some(Arc::new(health)));
+    }
+
     /// For `/readyz`.
     pub(super) fn detail(&self) -> Value {
         let reload = self.last_reload.load();
@@ -89,6 +97,15 @@ impl Readiness {
         });
         let dnssec = self.dnssec.load();
         let dnssec = dnssec.as_ref().map(|health| health.json());
-        json!({"state": self.state().word(), "last_reload": reload, "dnssec": dnssec})
+        let store = self.store.load();
+        let store = store
+            .as_ref()
+            .map(|health| json!({"place": health.place.to_string(), "degraded": health.degraded}));
+        json!({
+            "state": self.state().word(),
+            "last_reload": reload,
+            "dnssec": dnssec,
+            "store": store,
+        })
     }
 }

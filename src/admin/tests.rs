@@ -3,6 +3,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::name::Domain;
 use crate::time::UnixTime;
 
 struct Answer(Result<String, String>);
@@ -18,6 +19,62 @@ fn admin(reload: Result<&str, &str>) -> Admin {
         render: Arc::new(|| "waxseal_rules 7\n".to_owned()),
         readiness: Arc::new(Readiness::default()),
         reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
+        policies: Arc::new(OnePolicy),
+    }
+}
+
+/// A desk that knows the policy of a.example, and of nobody else.
+struct OnePolicy;
+
+fn view(domain: &Domain) -> Result<PolicyView, PolicyError> {
+    if domain.as_str() != "a.example" {
+        return Err(PolicyError::Unknown(domain.clone()));
+    }
+    Ok(PolicyView {
+        domain: domain.to_string(),
+        mode: "enforce".to_owned(),
+        mx: vec!["*.a.example".to_owned()],
+        max_age: 86400,
+        id: "1".to_owned(),
+        fetched: UnixTime(0).to_string(),
+        expires: UnixTime(86400).to_string(),
+        used: UnixTime(0).to_string(),
+        next_refresh: UnixTime(43200).to_string(),
+        failing: None,
+        text: String::new(),
+    })
+}
+
+impl PolicyDesk for OnePolicy {
+    fn list(
+        &self,
+        after: Option<Domain>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<PolicyPage, PolicyError>> {
+        Box::pin(async move {
+            let policies = view(&"a.example".parse().unwrap());
+            Ok(PolicyPage {
+                policies: policies.into_iter().collect(),
+                next: Some(format!("{after:?} {limit}")),
+            })
+        })
+    }
+
+    fn show<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
+        Box::pin(async { view(domain) })
+    }
+
+    fn refresh<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
+        Box::pin(async {
+            Err(PolicyError::NotRefreshed {
+                domain: domain.clone(),
+                why: "no answer in time".to_owned(),
+            })
+        })
+    }
+
+    fn forget<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(), PolicyError>> {
+        Box::pin(async { view(domain).map(|_| ()) })
     }
 }
 
@@ -66,7 +123,9 @@ async fn ready_means_ready_for_mail() {
     ] {
         admin.readiness.enter(state);
         let response = ask(&admin, "GET /readyz HTTP/1.1\r\n").await;
-        let body = format!("{{\"dnssec\":null,\"last_reload\":null,\"state\":\"{word}\"}}\n");
+        let body = format!(
+            "{{\"dnssec\":null,\"last_reload\":null,\"state\":\"{word}\",\"store\":null}}\n"
+        );
         assert_eq!(status_and_body(&response), (status, body.as_str()));
     }
 }
@@ -103,9 +162,51 @@ async fn a_reload_is_for_this_machine_and_not_for_web_pages() {
     assert_eq!(status_and_body(&response), ("200", "7 rules\n"));
     let response = ask(&admin, "POST /reload HTTP/1.1\r\nOrigin: http://x\r\n").await;
     assert_eq!(status_and_body(&response).0, "403");
-    let far = ConnectInfo("192.0.2.1:1".parse().unwrap());
-    let response = reload(Shared(admin), far, HeaderMap::new()).await;
-    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let from = |peer: &str, method| refusal(peer.parse().unwrap(), &method, &HeaderMap::new());
+    for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+        assert_eq!(from(here, Method::POST), None, "{here}");
+    }
+    assert!(from("192.0.2.1", Method::POST).is_some());
+    assert!(from("192.0.2.1", Method::DELETE).is_some());
+    assert_eq!(from("192.0.2.1", Method::GET), None);
+}
+
+#[tokio::test]
+async fn policies_are_shown_refreshed_and_forgotten() {
+    let admin = admin(Ok(""));
+    for (request, status, says) in [
+        ("GET /api/v1/policies", "200", "\"next\":\"None 100\""),
+        (
+            "GET /api/v1/policies?after=b.example&limit=9999",
+            "200",
+            "Some(b.example) 1000",
+        ),
+        ("GET /api/v1/policies?after=a..b", "400", "is not a domain"),
+        ("GET /api/v1/policies?limit=x", "400", "limit"),
+        (
+            "GET /api/v1/policies/A.example",
+            "200",
+            "\"mx\":[\"*.a.example\"]",
+        ),
+        ("GET /api/v1/policies/b.example", "404", "waxseal check"),
+        ("GET /api/v1/policies/b..example", "400", "is not a domain"),
+        (
+            "POST /api/v1/policies/a.example/refresh",
+            "502",
+            "no answer in time",
+        ),
+        ("DELETE /api/v1/policies/a.example", "200", "null"),
+        ("DELETE /api/v1/policies/b.example", "404", "error"),
+        ("PUT /api/v1/policies/a.example", "405", "DELETE"),
+    ] {
+        let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status, "{request}: {body}");
+        assert!(body.contains(says), "{request}: {body}");
+    }
+    let from_a_page = "DELETE /api/v1/policies/a.example HTTP/1.1\r\nOrigin: http://x\r\n";
+    let response = ask(&admin, from_a_page).await;
+    assert_eq!(status_and_body(&response).0, "403");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! What changes while waxseal runs: configuration and rules that are read again, rules that expire.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +9,15 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::build_gate;
+use super::build::{self, Lasting};
 use crate::admin::{LastReload, Readiness, Reload};
 use crate::config::{Config, load_rules};
+use crate::discover::MtaStsPolicies;
 use crate::metrics::{Metrics, Reloaded};
 use crate::net::resolver::{DnsResolver, DnsSettings, Health, InForce, SetupError};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
-use crate::time::{Clock, SystemClock, UnixTime};
+use crate::time::UnixTime;
 
 /// How often name servers that work are probed.
 const HOURLY: Duration = Duration::from_hours(1);
@@ -25,13 +25,15 @@ const HOURLY: Duration = Duration::from_hours(1);
 const UNTIL_IT_WORKS: Duration = Duration::from_mins(1);
 /// And how often while no mail leaves.
 const WHILE_MAIL_WAITS: Duration = Duration::from_secs(5);
+/// How often waxseal looks for MTA-STS policies whose turn has come.
+const POLICY_ROUND: Duration = Duration::from_mins(1);
 /// How often waxseal looks for rules that have expired.
 const EXPIRY_CHECK: Duration = Duration::from_hours(1);
 
 /// Reads the configuration again, one reload at a time.
 pub(super) struct Reloader {
     pub(super) source: Option<PathBuf>,
-    pub(super) own_listeners: Vec<SocketAddr>,
+    pub(super) lasting: Lasting,
     pub(super) gates: Arc<ArcSwap<Gate>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
@@ -74,7 +76,7 @@ impl Reloader {
         };
         self.metrics.reloaded(reloaded);
         self.readiness.reloaded(LastReload {
-            at: SystemClock.now(),
+            at: self.lasting.clock.now(),
             result: result.clone(),
         });
     }
@@ -82,21 +84,32 @@ impl Reloader {
     /// Builds the next gate; keeps `turn` to the end, even where nobody waits for the result any more.
     async fn read(&self, turn: impl Send + 'static) -> Result<(Gate, DnsResolver), String> {
         let source = self.source.clone();
-        let own = self.own_listeners.clone();
+        let lasting = self.lasting.clone();
         let old = (self.gates.load_full(), self.resolver.load_full());
         let built = spawn_blocking(move || {
             let _turn = turn;
-            next_gate(source.as_deref(), own, &old.0, &old.1)
+            next_gate(source.as_deref(), &lasting, &old.0, &old.1)
         });
         built.await.map_err(|error| error.to_string())?
     }
 
     fn put(&self, gate: Gate, resolver: DnsResolver) -> String {
         let rules = gate.rules.iter().count();
-        self.metrics.in_force(rules, SystemClock.now());
+        self.metrics.in_force(rules, self.lasting.clock.now());
         self.resolver.store(Arc::new(resolver));
         self.gates.store(Arc::new(gate));
         format!("reloaded: {rules} rules (listeners and log settings change with a restart)")
+    }
+
+    /// Counts and shows how the MTA-STS policies and their store stand.
+    async fn count_policies(&self, policies: &MtaStsPolicies) {
+        let health = policies.store_health();
+        self.metrics.store(health.degraded.is_none());
+        // Without an answer the numbers stay what they were; the health of the store tells why.
+        if let Ok(stats) = policies.stats().await {
+            self.metrics.policies(&stats, self.lasting.clock.now());
+        }
+        self.readiness.stored(health);
     }
 
     /// Probes the name servers; counts and shows what came of it, and logs it where it is news.
@@ -151,7 +164,7 @@ fn until_next_probe(in_force: InForce) -> Duration {
 /// Reads files, and so blocks.
 fn next_gate(
     source: Option<&Path>,
-    own: Vec<SocketAddr>,
+    lasting: &Lasting,
     old: &Gate,
     resolver: &DnsResolver,
 ) -> Result<(Gate, DnsResolver), String> {
@@ -164,10 +177,9 @@ fn next_gate(
             config.policies.folder().display()
         ));
     }
-    let (dead, observer) = (old.dead.clone(), Arc::clone(&old.observer));
     let resolver = next_resolver(&config.dns, resolver).map_err(|error| error.to_string())?;
-    let gate = build_gate(&config, set.rules, resolver.clone(), own, dead, observer)
-        .map_err(|error| error.to_string())?;
+    let gate =
+        build::gate(&config, set.rules, &resolver, lasting).map_err(|error| error.to_string())?;
     Ok((gate, resolver))
 }
 
@@ -180,13 +192,26 @@ fn next_resolver(settings: &DnsSettings, old: &DnsResolver) -> Result<DnsResolve
     }
 }
 
+/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand.
+pub(super) async fn keep_policies(reloader: Arc<Reloader>) {
+    loop {
+        let gate = reloader.gates.load_full();
+        if let Some(policies) = gate.discover.policies() {
+            policies.refresh_due().await;
+            reloader.count_policies(policies).await;
+        }
+        tokio::time::sleep(POLICY_ROUND).await;
+    }
+}
+
 /// Warns of rules that expire while waxseal runs.
-pub(super) async fn warn_of_expiry(gates: Arc<ArcSwap<Gate>>) {
-    let mut since = SystemClock.now();
+pub(super) async fn warn_of_expiry(reloader: Arc<Reloader>) {
+    let clock = &reloader.lasting.clock;
+    let mut since = clock.now();
     loop {
         tokio::time::sleep(EXPIRY_CHECK).await;
-        let now = SystemClock.now();
-        for rule in expired_between(&gates.load().rules, since, now) {
+        let now = clock.now();
+        for rule in expired_between(&reloader.gates.load().rules, since, now) {
             tracing::warn!(%rule, "the rule has expired and is ignored from now on");
         }
         since = now;
@@ -203,15 +228,20 @@ fn expired_between(rules: &Rules, since: UnixTime, now: UnixTime) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{Silent, first_gate};
+    use crate::app::build::{Silent, first_gate};
+    use crate::time::SystemClock;
 
     /// One whose probes ask nobody, and say that DNSSEC is off.
-    fn reloader() -> Reloader {
-        let config = Config::parse("dns = { dnssec = 'off' }", Path::new("waxseal.toml")).unwrap();
-        let (gate, resolver) = first_gate(&config, Vec::new(), Arc::new(Silent)).unwrap();
+    async fn reloader() -> Reloader {
+        let text = "dns = { dnssec = 'off' }\nstore = { path = ':memory:' }";
+        let config = Config::parse(text, Path::new("waxseal.toml")).unwrap();
+        let (clock, silent) = (Arc::new(SystemClock), Arc::new(Silent));
+        let lasting = Lasting::new(&config, Vec::new(), clock, silent);
+        let lasting = lasting.await.unwrap();
+        let (gate, resolver) = first_gate(&config, &lasting).unwrap();
         Reloader {
             source: None,
-            own_listeners: Vec::new(),
+            lasting,
             gates: Arc::new(ArcSwap::from_pointee(gate)),
             metrics: Arc::new(Metrics::new().unwrap()),
             readiness: Arc::new(Readiness::default()),
@@ -220,9 +250,10 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn name_servers_are_probed_every_hour() {
-        let reloader = Arc::new(reloader());
+        let reloader = Arc::new(reloader().await);
+        tokio::time::pause();
         let watch = tokio::spawn(watch_dnssec(Arc::clone(&reloader), InForce::TrustAd));
         for _ in 0..3 {
             reloader.metrics.dnssec(true);

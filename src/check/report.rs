@@ -6,12 +6,12 @@ use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{Depth, Grade, Inspected, Report, most_telling};
+use super::{Depth, Grade, Inspected, Report, most_telling, mta_sts};
 use crate::dane::{self, Record};
 use crate::dns::Security;
 use crate::name::Domain;
 use crate::policy::authorize::Authorized;
-use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoMtaSts};
+use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
 use crate::policy::requirement::{Demand, Mode, Requirement};
@@ -39,7 +39,7 @@ impl Report {
         }
         writeln!(out, "rule      {}", self.rule())?;
         writeln!(out, "DNSSEC    MX {}", security_word(&self.decision.facts))?;
-        writeln!(out, "MTA-STS   {}", mta_sts(&self.decision.facts))?;
+        mta_sts::write_text(out, &self.decision.facts, self.mta_sts.as_ref())?;
         self.write_hosts(out)?;
         for inspected in &self.inspected {
             write_inspection(out, inspected)?;
@@ -81,6 +81,9 @@ impl Report {
                 "host      {} {}: {addresses}",
                 host.preference, host.host
             )?;
+            if let Some(named) = mta_sts::named(&self.decision.facts, &host.host) {
+                writeln!(out, "MTA-STS   {}: {named}", host.host)?;
+            }
             for line in dane_lines(&host.dane) {
                 writeln!(out, "DANE      {}: {line}", host.host)?;
             }
@@ -134,18 +137,12 @@ impl Report {
                 "observe": rule.mode == Mode::Observe,
             })),
             "mx_security": security_word(&self.decision.facts),
-            "mta_sts": mta_sts(&self.decision.facts),
+            "mta_sts": mta_sts::json(&self.decision.facts, self.mta_sts.as_ref()),
             "hosts": hosts_json(&self.decision),
             "connections": self.inspected.iter().map(inspection_json).collect::<Vec<_>>(),
             "grade": self.grade.word(),
             "why": self.why(),
         })
-    }
-}
-
-fn mta_sts(facts: &Facts) -> &'static str {
-    match facts.mta_sts {
-        MtaSts::Absent(NoMtaSts::NotLookedUp) => "not looked up by this version",
     }
 }
 
@@ -265,8 +262,14 @@ fn write_proof(out: &mut String, proof: &Result<Authorized, Failure>) -> std::fm
         Ok(proof) => {
             let authentication = proof.authentication().label();
             writeln!(out, "          ready, authentication {authentication}")?;
-            match proof.would_block() {
-                Some(failure) => writeln!(out, "          would be blocked: {failure}"),
+            if let Some(failure) = proof.would_block() {
+                writeln!(out, "          would be blocked: {failure}")?;
+            }
+            match proof.tested() {
+                Some(Ok(())) => writeln!(out, "          passes the tested MTA-STS policy"),
+                Some(Err(failure)) => {
+                    writeln!(out, "          fails the tested MTA-STS policy: {failure}")
+                }
                 None => Ok(()),
             }
         }
@@ -333,6 +336,7 @@ fn hosts_json(decision: &Decision) -> Vec<Value> {
                 Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
             },
             "dane": dane_json(&host.dane),
+            "mta_sts": mta_sts::named(&decision.facts, &host.host),
             "must": must(at),
         })
     };
@@ -367,6 +371,9 @@ fn inspection_json(inspected: &Inspected) -> Value {
         })).collect::<Vec<_>>(),
         "authentication": proof.ok().map(|proof| proof.authentication().label()),
         "would_block": would_block.map(Failure::to_string),
+        "mta_sts_testing": proof.ok().and_then(Authorized::tested).map(|tested| {
+            tested.as_ref().err().map_or("passed".to_owned(), Failure::to_string)
+        }),
         "reason": proof.err().or(would_block).map(Failure::reason),
         "failure": proof.err().map(Failure::to_string),
     })

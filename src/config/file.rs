@@ -22,6 +22,8 @@ pub(super) struct File {
     pub(super) listener: Vec<Spanned<Listener>>,
     pub(super) admin: Admin,
     pub(super) dns: Dns,
+    pub(super) mta_sts: MtaSts,
+    pub(super) store: Store,
     pub(super) mx: Mx,
     pub(super) tls: Tls,
     pub(super) message: Message,
@@ -42,6 +44,8 @@ impl Default for File {
             ],
             admin: Admin::default(),
             dns: Dns::default(),
+            mta_sts: MtaSts::default(),
+            store: Store::default(),
             mx: Mx::default(),
             tls: Tls::default(),
             message: Message::default(),
@@ -174,6 +178,34 @@ pub(super) enum Dnssec {
 pub(super) enum Dane {
     Opportunistic,
     Required,
+}
+
+/// `[mta_sts]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct MtaSts {
+    pub(super) enabled: bool,
+    pub(super) timeout: Wait<1>,
+    pub(super) port: Number<1, 65_535>,
+}
+
+impl Default for MtaSts {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            // RFC 8461 §3.3: one minute is the suggested limit.
+            timeout: seconds(60),
+            port: Number(443),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<Spanned<PathBuf>>,
 }
 
 /// `[mx]`

@@ -12,10 +12,12 @@ use super::file::{self, File};
 use super::values::Hostname;
 use super::{Config, LogSettings, Policies, dns, tls};
 use crate::discover::AddressOrder;
+use crate::net::https::FetchSettings;
 use crate::policy::outcome::Ingress;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, Listener, MxSettings, SealReply, Settings, Timeouts,
 };
+use crate::store::{self, Place};
 
 /// RFC 5321 §4.5.3.2.3: an MTA waits at least so long for the reply to RCPT, and many no longer.
 const RCPT_PATIENCE: Duration = Duration::from_mins(5);
@@ -32,6 +34,8 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         listeners: listeners(&file, source)?,
         admin: file.admin.enabled.then_some(file.admin.listen.get_ref().0),
         dns: dns::settings(&file.dns, source)?,
+        mta_sts: mta_sts(&file),
+        store: store(&file, source, &mut warnings),
         addresses: addresses(file.mx.addresses),
         allow_networks: file.mx.allow_networks.iter().map(|net| net.0).collect(),
         roots: Arc::new(tls::roots(&file.tls, source)?),
@@ -106,6 +110,30 @@ fn no_address_twice(file: &File, source: Source<'_>) -> Result<(), ConfigError> 
     Ok(())
 }
 
+fn mta_sts(file: &File) -> Option<FetchSettings> {
+    let written = &file.mta_sts;
+    written.enabled.then_some(FetchSettings {
+        port: written.port.as_port(),
+        timeout: written.timeout.0,
+        families: addresses(file.mx.addresses).families(),
+    })
+}
+
+/// What `path` says for a store that ends with the process.
+const IN_MEMORY: &str = ":memory:";
+
+fn store(file: &File, source: Source<'_>, warnings: &mut Vec<String>) -> Place {
+    match file.store.path.as_ref().map(Spanned::get_ref) {
+        Some(path) if path == Path::new(IN_MEMORY) => Place::Memory,
+        Some(path) => Place::File(source.resolve(path)),
+        None => {
+            let (place, warning) = store::default_place(|name| std::env::var_os(name));
+            warnings.extend(warning.map(str::to_owned));
+            place
+        }
+    }
+}
+
 fn addresses(order: file::Addresses) -> AddressOrder {
     match order {
         file::Addresses::Ipv6First => AddressOrder::Ipv6First,
@@ -147,8 +175,7 @@ fn settings(file: &File) -> Settings {
 
 fn mx(mx: &file::Mx) -> MxSettings {
     MxSettings {
-        // The bounds of the number are those of a port.
-        port: u16::try_from(mx.port.0).unwrap_or(25),
+        port: mx.port.as_port(),
         max_hosts: mx.max_hosts.as_usize(),
         max_addresses: mx.max_addresses.as_usize(),
         dead_for: mx.dead_for.0,
@@ -232,6 +259,9 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
     };
     file.tls.ca_files.iter_mut().for_each(rewrite);
     file.dns.trust_anchor.iter_mut().for_each(rewrite);
+    let in_memory = |path: &&mut Spanned<PathBuf>| path.get_ref() != Path::new(IN_MEMORY);
+    let mut store = file.store.path.iter_mut().filter(in_memory);
+    store.by_ref().for_each(rewrite);
     for listener in &mut file.listener {
         let listener = listener.get_mut();
         let paths = [

@@ -20,9 +20,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::discover::AddressOrder;
+use crate::net::https::FetchSettings;
 use crate::net::resolver::DnsSettings;
 use crate::policy::requirement::Roots;
 use crate::proxy::settings::{Listener, Settings};
+use crate::store::Place;
 use crate::time::{Clock, SystemClock};
 
 mod dns;
@@ -63,6 +65,10 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// How DNS is asked.
     pub dns: DnsSettings,
+    /// How MTA-STS policies are fetched; `None` = MTA-STS is switched off.
+    pub mta_sts: Option<FetchSettings>,
+    /// Where policies are remembered.
+    pub store: Place,
     /// Which addresses of an MX are tried, and in which order.
     pub addresses: AddressOrder,
     /// Networks that may be dialled although they are not public.

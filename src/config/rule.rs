@@ -11,7 +11,7 @@ use super::rule_file::{Entry, FloorWord, LevelWord};
 use super::tls;
 use crate::policy::handshake::TlsVersion;
 use crate::policy::rules::{
-    Floor, Level, NameMatch, Origin, Pattern, Rule, SenderScope, ServerName,
+    Floor, Level, MtaStsUse, NameMatch, Origin, Pattern, Rule, SenderScope, ServerName,
 };
 use crate::time::UnixTime;
 
@@ -49,6 +49,7 @@ impl Reader<'_> {
                 .min_version
                 .as_ref()
                 .map_or(TlsVersion::Tls12, |word| (*word.get_ref()).into()),
+            mta_sts: self.mta_sts(),
             server_name: entry
                 .servername
                 .as_ref()
@@ -132,6 +133,13 @@ impl Reader<'_> {
         word.unwrap_or(FloorWord::May).into()
     }
 
+    fn mta_sts(&self) -> MtaStsUse {
+        match self.entry().mta_sts.as_ref().map(Spanned::get_ref) {
+            Some(false) => MtaStsUse::Ignored,
+            Some(true) | None => MtaStsUse::Followed,
+        }
+    }
+
     fn secure(&self) -> Result<Level, ConfigError> {
         let entry = self.entry();
         let matches = match &entry.matches {
@@ -171,6 +179,7 @@ impl Reader<'_> {
         let level = *entry.tls.get_ref();
         let of_one_level = [
             ("floor", span(entry.floor.as_ref()), LevelWord::Standard),
+            ("mta_sts", span(entry.mta_sts.as_ref()), LevelWord::Standard),
             ("match", span(entry.matches.as_ref()), LevelWord::Secure),
             ("ca_file", span(entry.ca_file.as_ref()), LevelWord::Secure),
             (

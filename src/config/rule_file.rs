@@ -34,6 +34,7 @@ pub(super) struct Entry {
     pub(super) floor: Option<Spanned<FloorWord>>,
     #[serde(rename = "match")]
     pub(super) matches: Option<Spanned<Vec<MatchWord>>>,
+    pub(super) mta_sts: Option<Spanned<bool>>,
     pub(super) servername: Option<Spanned<SniWord>>,
     pub(super) min_version: Option<Spanned<VersionWord>>,
     pub(super) ca_file: Option<Spanned<PathBuf>>,
@@ -130,7 +131,7 @@ written! {
     DomainPattern: "a domain such as \"example.com\", \".example.com\" or \"*\"",
     MxHosts: "an MX host pattern such as \"*.hosting.example\"",
     Sender: "a sender domain such as \"example.com\" or \".example.com\"",
-    MatchWord: "nexthop, dot-nexthop, hostname, a name or \".suffix\"",
+    MatchWord: "nexthop, dot-nexthop, hostname, mta-sts, a name or \".suffix\"",
     SniWord: "hostname, nexthop or a name",
     Print: "a fingerprint such as \"sha256:00:11:...\"",
     RouteText: "a host and port such as \"gateway.example.com:25\"",
@@ -235,6 +236,7 @@ impl FromStr for MatchWord {
             "nexthop" => NameMatch::Nexthop,
             "dot-nexthop" => NameMatch::DotNexthop,
             "hostname" => NameMatch::Hostname,
+            "mta-sts" => NameMatch::MtaSts,
             _ => match text.strip_prefix('.') {
                 Some(parent) => NameMatch::Below(name(parent)?),
                 None => NameMatch::Name(name(text)?),

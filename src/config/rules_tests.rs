@@ -114,7 +114,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "domains = ['*']\ntls = 'secure'\nmatch = ['hostnme']",
-        "4:10: `hostnme` is none of nexthop, dot-nexthop, hostname, a name or \".suffix\": a name has a dot",
+        "4:10: `hostnme` is none of nexthop, dot-nexthop, hostname, mta-sts, a name or \".suffix\": a name has a dot",
     ),
     (
         "domains = ['*']\ntls = 'secure'\nservername = 'host'",

@@ -115,6 +115,13 @@ impl<const LEAST: u32, const MOST: u32> Number<LEAST, MOST> {
     }
 }
 
+impl Number<1, 65_535> {
+    /// The number of a port.
+    pub(super) fn as_port(self) -> u16 {
+        u16::try_from(self.0).unwrap_or(u16::MAX)
+    }
+}
+
 struct Bounded<const LEAST: u32, const MOST: u32>;
 
 impl<const LEAST: u32, const MOST: u32> Visitor<'_> for Bounded<LEAST, MOST> {

@@ -33,6 +33,7 @@ fn sealed() -> Link {
             authentication: Authentication::Fingerprint,
         },
         would_block: None,
+        tested: None,
     }
 }
 
@@ -63,6 +64,57 @@ fn moved(events: &[Event<'_>]) -> Vec<String> {
         .filter(|line| !line.contains("_seconds") && !line.starts_with("waxseal_build_info"))
         .map(|line| line.trim_start_matches("waxseal_").to_owned())
         .collect()
+}
+
+#[test]
+fn what_a_tested_policy_would_have_forbidden_is_counted_beside_the_delivery() {
+    let mut outcome = outcome();
+    let failure = peer().failure(Fault::StarttlsNotSupported);
+    outcome.link.as_mut().unwrap().tested = Some(Err(failure));
+    let moved = moved(&[Event::Outcome(&outcome)]);
+    assert_eq!(moved.len(), 4, "{moved:?}");
+    let would_block =
+        "would_block_total{policy=\"mta-sts\",reason=\"starttls-not-supported\"} 1".to_owned();
+    assert!(moved.contains(&would_block), "{moved:?}");
+}
+
+#[test]
+fn fetches_and_look_ups_of_policies_are_counted() {
+    let domain = "a.example".parse().unwrap();
+    let error = FetchError::Tls("expired".to_owned());
+    assert_eq!(
+        moved(&[
+            Event::MtaStsFetch(&domain, Ok(())),
+            Event::MtaStsFetch(&domain, Err(&error)),
+            Event::MtaStsLookup(LookupResult::Found),
+        ]),
+        [
+            "mta_sts_fetches_total{result=\"ok\"} 1",
+            "mta_sts_fetches_total{result=\"sts-webpki-invalid\"} 1",
+            "policy_lookups_total{result=\"found\",source=\"mta-sts\"} 1",
+        ]
+    );
+}
+
+#[test]
+fn policies_are_counted_by_mode_and_by_the_age_of_their_failure() {
+    let metrics = Metrics::new().unwrap();
+    let stats = Stats {
+        by_mode: [(Mode::Enforce, 3), (Mode::Testing, 2), (Mode::None, 1)],
+        oldest_failure: Some(UnixTime(1000)),
+    };
+    metrics.policies(&stats, UnixTime(1600));
+    metrics.store(true);
+    let text = metrics.render().unwrap();
+    for line in [
+        "waxseal_mta_sts_policies{mode=\"enforce\"} 3",
+        "waxseal_mta_sts_policies{mode=\"testing\"} 2",
+        "waxseal_mta_sts_policies{mode=\"none\"} 1",
+        "waxseal_mta_sts_oldest_refresh_failure_seconds 600",
+        "waxseal_store_ok 1",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
 }
 
 #[test]

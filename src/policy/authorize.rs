@@ -13,7 +13,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use crate::dane;
 use crate::name::MailHost;
 use crate::policy::failure::{CertificateFault, Failure, Fault};
-use crate::policy::handshake::{Channel, Fingerprint, Handshake, WhyPlaintext};
+use crate::policy::handshake::{Channel, Fingerprint, Handshake, TlsVersion, WhyPlaintext};
 use crate::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
 use crate::time::UnixTime;
 use crate::x509;
@@ -24,6 +24,7 @@ use crate::x509;
 pub struct Authorized {
     proof: Proof,
     would_block: Option<Failure>,
+    tested: Option<Result<(), Failure>>,
 }
 
 impl Authorized {
@@ -48,6 +49,11 @@ impl Authorized {
     /// What would have blocked the message, had its rule not been in `observe` mode.
     pub fn would_block(&self) -> Option<&Failure> {
         self.would_block.as_ref()
+    }
+
+    /// Whether the channel satisfies an MTA-STS policy that is only tested; none where there is no such policy.
+    pub fn tested(&self) -> Option<&Result<(), Failure>> {
+        self.tested.as_ref()
     }
 }
 
@@ -115,41 +121,43 @@ pub fn authorize(
     peer: &Peer,
     now: UnixTime,
 ) -> Result<Authorized, Failure> {
-    match judge(requirement, channel, peer, now) {
-        Ok(proof) => Ok(Authorized {
-            proof,
-            would_block: None,
-        }),
-        Err(failure) => match requirement.mode {
-            Mode::Enforce => Err(failure),
-            Mode::Observe => Ok(Authorized {
-                proof: Proof::None,
-                would_block: Some(failure),
-            }),
-        },
-    }
+    let judged = |demand| judge(demand, requirement.min_version, channel, peer, now);
+    let (proof, would_block) = match (judged(&requirement.demand), requirement.mode) {
+        (Ok(proof), _) => (proof, None),
+        (Err(failure), Mode::Enforce) => return Err(failure),
+        (Err(failure), Mode::Observe) => (Proof::None, Some(failure)),
+    };
+    Ok(Authorized {
+        proof,
+        would_block,
+        tested: requirement
+            .tested
+            .as_ref()
+            .map(|demand| judged(demand).map(|_| ())),
+    })
 }
 
 fn judge(
-    requirement: &Requirement,
+    demand: &Demand,
+    min_version: TlsVersion,
     channel: Channel<'_>,
     peer: &Peer,
     now: UnixTime,
 ) -> Result<Proof, Failure> {
     let fail = |fault| Err(peer.failure(fault));
-    let handshake = match (&requirement.demand, channel) {
+    let handshake = match (demand, channel) {
         (Demand::Plaintext | Demand::Opportunistic, _) => return Ok(Proof::None),
         (Demand::Unsatisfiable(failure), _) => return Err(failure.clone()),
         (_, Channel::Plaintext(why)) => return fail(missing_tls(why)),
         (_, Channel::Tls(handshake)) => handshake,
     };
-    if handshake.version < requirement.min_version {
+    if handshake.version < min_version {
         return fail(Fault::TlsTooOld {
             agreed: handshake.version,
-            least: requirement.min_version,
+            least: min_version,
         });
     }
-    let verdict = match &requirement.demand {
+    let verdict = match demand {
         Demand::Pkix { references, roots } => {
             pkix(handshake, references, roots, now).map(|()| Proof::Pkix)
         }

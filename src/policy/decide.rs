@@ -1,19 +1,28 @@
 //! The decision: facts and rule in, verdict out. Pure and total.
 //!
-//! Order of precedence: the operator's rule; where that is `standard`, the host's TLSA records (RFC 7672);
-//! then the floor of `standard`. Without any rule, `standard` with the floor `may` is in force. Levels other
-//! than `standard` and `dane-only` do not look at DANE at all, as in Postfix.
+//! Order of precedence: the operator's rule; where that is `standard`, the hosts that an MTA-STS policy in
+//! mode `enforce` names (RFC 8461 §5), then their TLSA records (RFC 7672), then PKIX where that policy asks
+//! for it; then the floor of `standard`. Without any rule, `standard` with the floor `may` is in force. Levels
+//! other than `standard` and `dane-only` do not look at DANE at all, as in Postfix; `secure` looks at MTA-STS
+//! where its `match` says so.
+//!
+//! `names` holds what a certificate has to name, `mta_sts` what a policy of RFC 8461 asks for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::dns::Security;
-use crate::name::{Destination, Domain, Host, MailHost};
-use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, NoDane};
+use crate::mtasts;
+use crate::name::Destination;
+use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::TlsVersion;
-use crate::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
-use crate::policy::rules::{Floor, Level, NameMatch, Rule, ServerName};
+use crate::policy::requirement::{Demand, Mode, Requirement, Roots};
+use crate::policy::rules::{Floor, Level, Rule};
 use crate::policy::verdict::{Candidate, Plan, Policy, Verdict, Way};
+
+mod mta_sts;
+mod names;
 
 /// What is decided about.
 #[derive(Debug, Clone, Copy)]
@@ -85,37 +94,29 @@ impl Question<'_> {
     }
 
     fn candidate(&self, facts: &HostFacts) -> Candidate {
-        let way = self.way(facts);
+        let (policy, way) = match self.way(facts) {
+            Ok(way) => (way.requirement.policy, Ok(way)),
+            Err((policy, failure)) => (policy, Err(failure)),
+        };
         Candidate {
             host: facts.host.clone(),
             preference: facts.preference,
-            policy: match &way {
-                Ok(way) => way.requirement.policy,
-                Err(failure) => self.policy_of(failure),
-            },
+            policy,
             way,
         }
     }
 
-    fn way(&self, facts: &HostFacts) -> Result<Way, Failure> {
-        let addresses = match &facts.addresses {
-            Addresses::Known(addresses) => addresses.clone(),
-            Addresses::None => return Err(Failure::NoAddress(facts.host.clone())),
-            Addresses::LookupFailed(error) => {
-                return Err(Failure::Dns {
-                    question: format!("address of {}", facts.host),
-                    error: *error,
-                });
-            }
-        };
-        let (demand, policy) = self.demand(facts);
+    fn way(&self, facts: &HostFacts) -> Result<Way, (Policy, Failure)> {
+        let addresses = addresses(facts).map_err(|failure| (self.policy_of(&failure), failure))?;
+        let asked = self.asked(facts);
         // What no host can satisfy is not dialled, unless the rule only observes.
-        if let (Demand::Unsatisfiable(failure), Mode::Enforce) = (&demand, self.mode()) {
-            return Err(failure.clone());
+        if let (Demand::Unsatisfiable(failure), Mode::Enforce) = (&asked.demand, self.mode()) {
+            return Err((asked.policy, failure.clone()));
         }
         let requirement = Requirement {
-            demand,
-            policy,
+            demand: asked.demand,
+            tested: asked.tested,
+            policy: asked.policy,
             mode: self.mode(),
             min_version: self.rule.map_or(TlsVersion::Tls12, |rule| rule.min_version),
             server_name: self.server_name(facts),
@@ -126,27 +127,50 @@ impl Question<'_> {
         })
     }
 
-    fn demand(&self, facts: &HostFacts) -> (Demand, Policy) {
+    fn asked(&self, facts: &HostFacts) -> Asked {
         let demand = match self.level() {
             Level::None => Demand::Plaintext,
             Level::May => Demand::Opportunistic,
             Level::Encrypt => Demand::Encryption,
-            Level::Standard(floor) => match (&facts.dane, floor) {
-                (Dane::Absent(_), Floor::May) => Demand::Opportunistic,
-                (Dane::Absent(_), Floor::Encrypt) => Demand::Encryption,
-                _ => return (self.published(facts), Policy::Dane),
-            },
+            Level::Standard(floor) => return self.standard(*floor, facts),
             Level::DaneOnly => self.dane_only(facts),
-            Level::Secure { matches, roots } => Demand::Pkix {
-                references: matches
-                    .iter()
-                    .filter_map(|word| self.reference(word, &facts.host))
-                    .collect(),
-                roots: Arc::clone(roots.as_ref().unwrap_or(self.roots)),
-            },
+            Level::Secure { matches, roots } => {
+                let roots = roots.as_ref().unwrap_or(self.roots);
+                self.secure(matches, roots, facts)
+            }
             Level::Fingerprint(prints) => Demand::Fingerprint(Arc::clone(prints)),
         };
-        (demand, self.own_policy())
+        Asked::of(demand, self.own_policy())
+    }
+
+    /// Level `standard`: what the destination publishes, at least the floor.
+    fn standard(&self, floor: Floor, facts: &HostFacts) -> Asked {
+        let asked = self.by_dane(floor, facts);
+        match self.mta_sts() {
+            MtaSts::Absent(_) => asked,
+            MtaSts::Policy(fetched) => match fetched.policy.mode {
+                mtasts::Mode::Enforce => self.by_mta_sts(&fetched.policy, facts),
+                // RFC 8461 §5: deliver as if there were no policy, and report.
+                mtasts::Mode::Testing => Asked {
+                    tested: Some(self.by_mta_sts(&fetched.policy, facts).demand),
+                    ..asked
+                },
+                mtasts::Mode::None => asked,
+            },
+            // DANE proves the host by itself; nothing weaker will do while nobody knows.
+            MtaSts::LookupFailed(error) => match asked.demand {
+                Demand::Dane { .. } => asked,
+                _ => Asked::of(self.nobody_knows(*error, &facts.host), Policy::MtaSts),
+            },
+        }
+    }
+
+    fn by_dane(&self, floor: Floor, facts: &HostFacts) -> Asked {
+        match (&facts.dane, floor) {
+            (Dane::Absent(_), Floor::May) => Asked::of(Demand::Opportunistic, self.own_policy()),
+            (Dane::Absent(_), Floor::Encrypt) => Asked::of(Demand::Encryption, self.own_policy()),
+            _ => Asked::of(self.published(facts), Policy::Dane),
+        }
     }
 
     /// What the host's TLSA records ask for, as far as it is known.
@@ -179,50 +203,33 @@ impl Question<'_> {
             _ => self.published(facts),
         }
     }
+}
 
-    /// RFC 7672 §3.2.2: the TLSA base domain, and the next-hop domain with its expansion; the latter two
-    /// only where the way from them to the host is proven.
-    fn dane_references(&self, base: &Host) -> Vec<Host> {
-        let mut names = vec![base.clone()];
-        if self.facts.security == Security::Secure {
-            let next_hop = self.facts.next_hop.domain().map(host_of);
-            let more = next_hop.into_iter().chain(self.facts.expanded.clone());
-            for name in more {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
+/// What a host must prove, and by whose word.
+struct Asked {
+    demand: Demand,
+    policy: Policy,
+    tested: Option<Demand>,
+}
+
+impl Asked {
+    fn of(demand: Demand, policy: Policy) -> Self {
+        Self {
+            demand,
+            policy,
+            tested: None,
         }
-        names
     }
+}
 
-    /// One word of `match`, for this destination and host. `dot-nexthop` of a literal means nothing.
-    fn reference(&self, word: &NameMatch, host: &MailHost) -> Option<Reference> {
-        Some(match word {
-            NameMatch::Nexthop => match self.destination {
-                Destination::Domain(domain) => Reference::Name(host_of(domain)),
-                Destination::Literal(address) => Reference::Address(*address),
-            },
-            NameMatch::DotNexthop => Reference::Below(host_of(self.destination.domain()?)),
-            NameMatch::Hostname => match host {
-                MailHost::Named(host) => Reference::Name(host.clone()),
-                MailHost::Address(address) => Reference::Address(*address),
-            },
-            NameMatch::Name(name) => Reference::Name(name.clone()),
-            NameMatch::Below(name) => Reference::Below(name.clone()),
-        })
-    }
-
-    fn server_name(&self, facts: &HostFacts) -> Option<Host> {
-        match self.rule.map(|rule| &rule.server_name) {
-            None | Some(ServerName::Hostname) => match &facts.dane {
-                // RFC 7672 §8.1: the name for SNI is the TLSA base domain.
-                Dane::Published(set) => Some(set.base().clone()),
-                _ => facts.host.name().cloned(),
-            },
-            Some(ServerName::Nexthop) => self.destination.domain().map(host_of),
-            Some(ServerName::Name(name)) => Some(name.clone()),
-        }
+fn addresses(facts: &HostFacts) -> Result<Vec<IpAddr>, Failure> {
+    match &facts.addresses {
+        Addresses::Known(addresses) => Ok(addresses.clone()),
+        Addresses::None => Err(Failure::NoAddress(facts.host.clone())),
+        Addresses::LookupFailed(error) => Err(Failure::Dns {
+            question: format!("address of {}", facts.host),
+            error: *error,
+        }),
     }
 }
 
@@ -231,8 +238,4 @@ fn unsatisfiable(facts: &HostFacts, why: NoDane) -> Demand {
         host: facts.host.clone(),
         why,
     })
-}
-
-fn host_of(domain: &Domain) -> Host {
-    Host::from(domain.clone())
 }

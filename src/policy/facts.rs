@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::dane::TlsaSet;
 use crate::dns::{LookupError, Security};
+use crate::mtasts::record::NoRecord;
+use crate::mtasts::{FetchError, Fetched};
 use crate::name::{Destination, Host, MailHost};
 
 /// Everything the decision needs to know about one next hop.
@@ -19,7 +21,7 @@ pub struct Facts {
     pub security: Security,
     /// The hosts that take its mail.
     pub hosts: Hosts,
-    /// The MTA-STS policy of the recipient domain (RFC 8461).
+    /// The MTA-STS policy of the next hop (RFC 8461).
     pub mta_sts: MtaSts,
 }
 
@@ -115,15 +117,39 @@ impl fmt::Display for NoDane {
 }
 
 /// The MTA-STS facts of a domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MtaSts {
+    /// A policy that has not expired, in mode `enforce` or `testing`.
+    Policy(Arc<Fetched>),
     /// No policy, and why.
     Absent(NoMtaSts),
+    /// Nobody knows whether there is one: no policy is remembered, and the record cannot be looked up.
+    LookupFailed(LookupError),
 }
 
 /// Why a domain has no MTA-STS policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoMtaSts {
-    /// This version of waxseal does not discover MTA-STS policies.
-    NotLookedUp,
+    /// The rule does not ask for it, or the configuration switches MTA-STS off.
+    NotAsked,
+    /// An address literal has no policy domain.
+    NoDomain,
+    /// There is no record, or none that is valid (RFC 8461 §3.1).
+    NoRecord(NoRecord),
+    /// There is a record, and the policy cannot be had (RFC 8461 §3.3: as if there were none).
+    FetchFailed(FetchError),
+    /// Its policy says that it has none any more (RFC 8461 §8.3).
+    ModeNone,
+}
+
+impl fmt::Display for NoMtaSts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("nobody asks for it"),
+            Self::NoDomain => f.write_str("an address has no policy"),
+            Self::NoRecord(why) => why.fmt(f),
+            Self::ModeNone => f.write_str("the policy is withdrawn (mode none)"),
+            Self::FetchFailed(error) => write!(f, "the policy cannot be fetched: {error}"),
+        }
+    }
 }

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 
 use crate::dane::{Mismatch, MismatchKind};
 use crate::dns::LookupError;
-use crate::name::{Destination, MailHost};
-use crate::policy::facts::NoDane;
+use crate::mtasts::record_name;
+use crate::name::{Destination, Domain, MailHost};
+use crate::policy::facts::{NoDane, NoMtaSts};
 use crate::policy::handshake::TlsVersion;
 use crate::smtp::reply::Reply;
 
@@ -56,6 +57,27 @@ pub enum Failure {
         host: MailHost,
         /// Why it has none.
         why: NoDane,
+    },
+    /// Whether the domain has an MTA-STS policy is not known.
+    MtaStsLookup {
+        /// The policy domain.
+        domain: Domain,
+        /// How the look-up of its record failed.
+        error: LookupError,
+    },
+    /// The MTA-STS policy of the domain does not name the host (RFC 8461 §4.1).
+    MtaStsMismatch {
+        /// The host.
+        host: MailHost,
+        /// The policy domain.
+        domain: Domain,
+    },
+    /// The rule asks for a host that an MTA-STS policy names, and there is no policy.
+    MtaStsRequired {
+        /// The host.
+        host: MailHost,
+        /// Why there is none.
+        why: NoMtaSts,
     },
     /// No MX was ready within the time that the MTA is made to wait.
     NotReadyInTime(Destination),
@@ -167,12 +189,15 @@ impl Failure {
 
     fn codes(&self) -> (u16, &'static str) {
         match self {
-            Self::Dns { .. } => (451, "4.4.3"),
+            Self::Dns { .. } | Self::MtaStsLookup { .. } => (451, "4.4.3"),
             Self::NoSuchDomain(_) => (550, "5.1.2"),
             // RFC 7505 §4.2.
             Self::NullMx(_) => (556, "5.1.10"),
             Self::NoUsableMx(_) | Self::NoAddress(_) => (451, "4.4.4"),
-            Self::DaneLookup { .. } | Self::DaneRequired { .. } => (451, "4.7.5"),
+            Self::DaneLookup { .. }
+            | Self::DaneRequired { .. }
+            | Self::MtaStsMismatch { .. }
+            | Self::MtaStsRequired { .. } => (451, "4.7.5"),
             Self::NotReadyInTime(_) => (451, "4.4.1"),
             Self::Attempt { fault, .. } => fault.codes(),
         }
@@ -189,25 +214,35 @@ impl Failure {
             Self::NullMx(_) => "null-mx",
             Self::NoUsableMx(_) | Self::NoAddress(_) => "no-address",
             Self::DaneRequired { .. } => "dane-required",
+            // RFC 8460 §4.3.2.2: the policy could not be retrieved.
+            Self::MtaStsLookup { .. } => "sts-policy-fetch-error",
+            Self::MtaStsMismatch { .. } => "sts-mx-mismatch",
+            Self::MtaStsRequired { .. } => "sts-required",
             Self::NotReadyInTime(_) => "unreachable",
             Self::Attempt { fault, .. } => fault.reason(),
         }
     }
 
     /// Every label that [`Failure::reason`] gives beside those of [`Fault::REASONS`].
-    pub const REASONS: [&'static str; 6] = [
+    pub const REASONS: [&'static str; 9] = [
         "dns-failed",
         "dnssec-invalid",
         "no-such-domain",
         "null-mx",
         "no-address",
         "dane-required",
+        "sts-policy-fetch-error",
+        "sts-mx-mismatch",
+        "sts-required",
     ];
 
     /// The labels of failures that are about policy ([`Failure::is_about_policy`]).
-    pub const POLICY_REASONS: [&'static str; 13] = [
+    pub const POLICY_REASONS: [&'static str; 16] = [
         "dnssec-invalid",
         "dane-required",
+        "sts-policy-fetch-error",
+        "sts-mx-mismatch",
+        "sts-required",
         "tlsa-invalid",
         "starttls-not-supported",
         "starttls-refused",
@@ -225,7 +260,11 @@ impl Failure {
     /// shown. Of several failed hosts such a failure is the one to tell the MTA.
     pub fn is_about_policy(&self) -> bool {
         match self {
-            Self::DaneLookup { .. } | Self::DaneRequired { .. } => true,
+            Self::DaneLookup { .. }
+            | Self::DaneRequired { .. }
+            | Self::MtaStsLookup { .. }
+            | Self::MtaStsMismatch { .. }
+            | Self::MtaStsRequired { .. } => true,
             Self::Dns { error, .. } => error.is_about_dnssec(),
             Self::Attempt { fault, .. } => matches!(
                 fault,
@@ -347,6 +386,19 @@ impl fmt::Display for Failure {
             Self::DaneRequired { host, why } => {
                 write!(f, "{host}: the rule asks for DANE, and {why}")
             }
+            Self::MtaStsLookup { domain, error } => write!(
+                f,
+                "DNS look-up of TXT of {} failed: {error}; without it nobody knows what TLS {domain} asks for",
+                record_name(domain)
+            ),
+            Self::MtaStsMismatch { host, domain } => write!(
+                f,
+                "{host}: the MTA-STS policy of {domain} names other MX hosts, and not this one"
+            ),
+            Self::MtaStsRequired { host, why } => write!(
+                f,
+                "{host}: the rule asks for a host that an MTA-STS policy names, and {why}"
+            ),
             Self::NotReadyInTime(name) => write!(f, "no MX of {name} was ready in time"),
         }
     }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::dane;
-use crate::name::{Destination, MailHost};
+use crate::mtasts::FetchError;
+use crate::name::{Destination, Domain, MailHost};
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
@@ -66,6 +67,8 @@ pub struct Link {
     pub tlsa: Option<dane::Match>,
     /// What would have blocked the message, had the rule not only observed.
     pub would_block: Option<Failure>,
+    /// Whether the connection satisfies an MTA-STS policy in mode `testing`, where there is one.
+    pub tested: Option<Result<(), Failure>>,
 }
 
 /// Whether a connection was encrypted.
@@ -160,6 +163,10 @@ pub enum Event<'a> {
     },
     /// The TLSA records of one host were looked up.
     TlsaLookup(LookupResult),
+    /// The MTA-STS policy of a destination was looked up, in what is remembered or anew.
+    MtaStsLookup(LookupResult),
+    /// An MTA-STS policy was asked for at its web server.
+    MtaStsFetch(&'a Domain, Result<(), &'a FetchError>),
     /// A TCP connection was made.
     Connected(Duration),
     /// A TLS handshake was finished.
@@ -173,9 +180,10 @@ pub enum Event<'a> {
 /// How a look-up of a destination went. The `result` label of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LookupResult {
-    /// There are hosts, or TLSA records.
+    /// There are hosts, or TLSA records, or a policy.
     Found,
-    /// The domain takes no mail, does not exist, or names no usable host; the host has no TLSA records.
+    /// The domain takes no mail, does not exist, or names no usable host; the host has no TLSA records; the
+    /// domain has no policy.
     None,
     /// Nothing is known.
     Failed,

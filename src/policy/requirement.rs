@@ -17,6 +17,9 @@ use crate::policy::verdict::Policy;
 pub struct Requirement {
     /// What is asked of the channel.
     pub demand: Demand,
+    /// What the domain's MTA-STS policy would ask for, were its mode not `testing`: judged and reported,
+    /// never enforced (RFC 8461 §5).
+    pub tested: Option<Demand>,
     /// Whose word that is.
     pub policy: Policy,
     /// What happens where it is not met.

@@ -25,6 +25,8 @@ pub struct Rule {
     pub level: Level,
     /// The least TLS version.
     pub min_version: TlsVersion,
+    /// Whether the domain's MTA-STS policy counts.
+    pub mta_sts: MtaStsUse,
     /// The name for SNI.
     pub server_name: ServerName,
     /// Where to send instead of the MX.
@@ -170,6 +172,16 @@ pub enum Floor {
     Encrypt,
 }
 
+/// Whether `standard` looks at MTA-STS policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MtaStsUse {
+    /// As the domain publishes it.
+    #[default]
+    Followed,
+    /// `mta_sts = false`: as if there were none.
+    Ignored,
+}
+
 /// One word of `match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameMatch {
@@ -179,6 +191,8 @@ pub enum NameMatch {
     DotNexthop,
     /// The MX host.
     Hostname,
+    /// The MX host, where the domain's MTA-STS policy names it.
+    MtaSts,
     /// This name.
     Name(Host),
     /// Any name below this one.
@@ -344,6 +358,20 @@ impl Rule {
             Level::Fingerprint(_) => 6,
         };
         (self.mode, level)
+    }
+
+    /// Whether the rule has to know the TLSA records of the hosts.
+    pub fn follows_dane(&self) -> bool {
+        matches!(self.level, Level::Standard(_) | Level::DaneOnly)
+    }
+
+    /// Whether the rule has to know the MTA-STS policy of the domain.
+    pub fn follows_mta_sts(&self) -> bool {
+        match &self.level {
+            Level::Standard(_) => self.mta_sts == MtaStsUse::Followed,
+            Level::Secure { matches, .. } => matches.contains(&NameMatch::MtaSts),
+            _ => false,
+        }
     }
 
     /// True when the rule's day has come.

@@ -58,19 +58,22 @@ pub enum Policy {
     Rule,
     /// The TLSA records of the host, or that they cannot be looked up (RFC 7672).
     Dane,
+    /// The MTA-STS policy of the domain, or that nobody knows whether it has one (RFC 8461).
+    MtaSts,
     /// Nobody demanded anything: TLS if it works.
     Opportunistic,
 }
 
 impl Policy {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 3] = [Self::Rule, Self::Dane, Self::Opportunistic];
+    pub const ALL: [Self; 4] = [Self::Rule, Self::Dane, Self::MtaSts, Self::Opportunistic];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Rule => "rule",
             Self::Dane => "dane",
+            Self::MtaSts => "mta-sts",
             Self::Opportunistic => "opportunistic",
         }
     }

@@ -11,10 +11,10 @@ use crate::name::{Destination, Domain, Host};
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsClient;
 use crate::policy::decide::{Question, decide};
-use crate::policy::facts::{Dane, Facts, HostFacts, Hosts, NoDane};
+use crate::policy::facts::{Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
 use crate::policy::outcome::{Event, LookupResult, Observer};
 use crate::policy::requirement::Roots;
-use crate::policy::rules::{Level, Query, Rule, Rules};
+use crate::policy::rules::{Query, Rule, Rules};
 use crate::policy::verdict::Verdict;
 use crate::proxy::dead::DeadAddresses;
 use crate::proxy::settings::Settings;
@@ -60,6 +60,9 @@ impl Gate {
         let started = Instant::now();
         let (rule, facts) = self.rule_and_facts(destination, sender).await;
         self.count_tlsa_lookups(&facts);
+        if let Some(result) = sts_result(&facts) {
+            self.observer.record(Event::MtaStsLookup(result));
+        }
         self.observer.record(Event::Lookup {
             result: lookup_result(&facts.hosts),
             elapsed: started.elapsed(),
@@ -75,6 +78,14 @@ impl Gate {
             rule,
             facts,
             verdict,
+        }
+    }
+
+    /// Whether the MTA-STS policy of `next_hop` has changed since mail was decided by it.
+    pub(super) async fn policy_has_changed(&self, next_hop: &Destination) -> bool {
+        match (self.discover.policies(), next_hop.domain()) {
+            (Some(policies), Some(domain)) => policies.has_changed(domain).await,
+            _ => false,
         }
     }
 
@@ -143,11 +154,22 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// Only a rule that follows DANE needs to know it; without a rule `standard` is in force.
+/// Only a rule that follows DANE or MTA-STS needs to know them; without a rule `standard` is in force.
 fn scope(rule: Option<&Rule>, port: u16) -> Scope {
-    match rule.map(|rule| &rule.level) {
-        None | Some(Level::Standard(_) | Level::DaneOnly) => Scope::HostsAndTlsa { port },
-        Some(_) => Scope::Hosts,
+    Scope {
+        tlsa_at: rule.is_none_or(Rule::follows_dane).then_some(port),
+        mta_sts: rule.is_none_or(Rule::follows_mta_sts),
+    }
+}
+
+fn sts_result(facts: &Facts) -> Option<LookupResult> {
+    match facts.mta_sts {
+        MtaSts::Policy(_) => Some(LookupResult::Found),
+        MtaSts::LookupFailed(_) | MtaSts::Absent(NoMtaSts::FetchFailed(_)) => {
+            Some(LookupResult::Failed)
+        }
+        MtaSts::Absent(NoMtaSts::NoRecord(_) | NoMtaSts::ModeNone) => Some(LookupResult::None),
+        MtaSts::Absent(NoMtaSts::NotAsked | NoMtaSts::NoDomain) => None,
     }
 }
 

@@ -109,15 +109,22 @@ impl Leg {
     async fn open(&mut self, mail: &Mail, recipients: &[&Recipient]) -> Result<Vec<Reply>, Stop> {
         let gate = Arc::clone(&self.gate);
         let deadline = Instant::now() + gate.settings.timeouts.ready;
+        let destination = self.destination.clone();
+        let envelope = Envelope {
+            destination: &destination,
+            mail,
+            recipients,
+        };
         let opening = async {
-            let plan = self.plan().await.map_err(Stop::Failure)?;
-            let destination = &self.destination;
-            let envelope = Envelope {
-                destination,
-                mail,
-                recipients,
-            };
-            gate.introduce(&plan, &envelope, deadline).await
+            let (next_hop, plan) = self.plan().await.map_err(Stop::Failure)?;
+            match gate.introduce(&plan, &envelope, deadline).await {
+                // RFC 8461 §5.1: before a policy keeps mail back, is there a newer one?
+                Err(Stop::Host(Policy::MtaSts, _)) if gate.policy_has_changed(&next_hop).await => {
+                    let (_, plan) = self.plan().await.map_err(Stop::Failure)?;
+                    gate.introduce(&plan, &envelope, deadline).await
+                }
+                introduced => introduced,
+            }
         };
         let Ok(opened) = timeout_at(deadline, opening).await else {
             return Err(Stop::Failure(Failure::NotReadyInTime(
@@ -133,12 +140,13 @@ impl Leg {
         Ok(replies)
     }
 
-    async fn plan(&mut self) -> Result<Plan, Failure> {
+    /// What is to be done, and the next hop that it was decided for.
+    async fn plan(&mut self) -> Result<(Destination, Plan), Failure> {
         let sender = self.sender.as_ref().and_then(Destination::domain);
         let decision = self.gate.decide(&self.destination, sender).await;
         self.rule = decision.rule.map(|rule| rule.origin.clone());
         match decision.verdict {
-            Verdict::Deliver(plan) => Ok(plan),
+            Verdict::Deliver(plan) => Ok((decision.facts.next_hop, plan)),
             Verdict::Stop { failure, policy } => {
                 self.policy = policy;
                 Err(failure)
@@ -173,7 +181,7 @@ impl Leg {
             Ok(()) => self.octets += piece.len() as u64,
             Err(failure) => {
                 let stop = match transaction.last_words().await {
-                    Some(reply) => Stop::Replied(transaction.link().clone(), reply),
+                    Some(reply) => Stop::Replied(Box::new(transaction.link().clone()), reply),
                     None => Stop::Failure(failure),
                 };
                 self.stop(stop);
@@ -189,7 +197,7 @@ impl Leg {
         match (transaction.end_chunk(last).await, last) {
             (Ok(Some(reply)), Last::Yes) => Some(self.conclude(reply)),
             (Ok(Some(reply)), Last::No) if !reply.is_positive() => {
-                let link = transaction.link().clone();
+                let link = Box::new(transaction.link().clone());
                 Some(self.stop(Stop::Replied(link, reply)))
             }
             (Ok(reply), _) => reply,
@@ -240,7 +248,7 @@ impl Leg {
                 self.over(failure.reply(), End::Failed(failure))
             }
             Stop::Replied(link, reply) => {
-                self.linked(link);
+                self.linked(*link);
                 self.over(reply.clone(), End::Rejected(reply))
             }
         }

@@ -38,7 +38,7 @@ pub(super) enum Stop {
     /// What one host failed by, and whose word that was.
     Host(Policy, Failure),
     /// The MX replied to MAIL, or the envelope cannot be said to it.
-    Replied(Link, Reply),
+    Replied(Box<Link>, Reply),
 }
 
 /// What follows an attempt that failed.
@@ -168,7 +168,7 @@ impl Gate {
         let policy = attempt.requirement.policy;
         let next = |failure| Tried::NextHost(Stop::Host(policy, failure));
         let ready = self.attempt(attempt).await.map_err(next)?;
-        let link = ready.link();
+        let link = Box::new(ready.link());
         ready
             .begin(&self.settings.timeouts, envelope)
             .await
@@ -235,6 +235,7 @@ mod tests {
     fn candidate(host: &str, preference: u16, addresses: &[&str]) -> Candidate {
         let requirement = Requirement {
             demand: Demand::Opportunistic,
+            tested: None,
             policy: Policy::Opportunistic,
             mode: Mode::Enforce,
             min_version: TlsVersion::Tls12,

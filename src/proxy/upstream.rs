@@ -182,6 +182,7 @@ impl Ready {
             policy: self.policy,
             tlsa: self.authorized.tlsa().cloned(),
             would_block: self.authorized.would_block().cloned(),
+            tested: self.authorized.tested().cloned(),
         }
     }
 

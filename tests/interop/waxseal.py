@@ -22,6 +22,9 @@ listen = "{gate}:{lmtp}"
 [admin]
 listen = "{gate}:{admin}"
 
+[store]
+path = "waxseal.db"
+
 [dns]
 servers = ["{gate}:{dns}"]
 

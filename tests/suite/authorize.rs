@@ -42,6 +42,7 @@ impl Case {
 
     fn requirement(&self) -> Requirement {
         Requirement {
+            tested: None,
             demand: self.demand.clone(),
             policy: Policy::Rule,
             mode: self.mode,

@@ -61,6 +61,7 @@ impl World {
         let config = format!(
             r#"
             policies = "policies"
+            store = {{ path = "waxseal.db" }}
             dns = {{ servers = ["{}"], timeout = "1s", attempts = 1, dnssec = "trust-ad" }}
             mx = {{ port = {}, allow_networks = ["127.0.0.0/8"] }}
             tls = {{ roots = "none", ca_files = ["ca.pem"]{tls} }}
@@ -285,6 +286,7 @@ async fn delivers(world: &World) -> bool {
     let setup = Setup {
         config: &config,
         rules: &rules,
+        ..Setup::default()
     };
     let house = House::start(&world.dns, world.first.port(), setup).await;
     let mut mta = house.smtp_client().await;

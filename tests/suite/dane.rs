@@ -203,6 +203,7 @@ impl<'t> Row<'t> {
         let setup = Setup {
             config: &format!("dns = {{ {dnssec}, timeout = '200ms' }}"),
             rules: &rules,
+            ..Setup::default()
         };
         House::start(dns, port, setup).await
     }

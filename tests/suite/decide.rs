@@ -8,15 +8,18 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, ready};
 use waxseal::app;
 use waxseal::config::Config;
-use waxseal::discover::{AddressOrder, Discover};
+use waxseal::discover::{AddressOrder, Discover, Memory, MtaStsPolicies};
 use waxseal::dns::{
     Answer, Dnssec, Exchange, Family, Found, Freshness, LookupError, Mx, Resolver, Security, Tlsa,
 };
+use waxseal::mtasts::{FetchError, Policy};
 use waxseal::name::{Domain, Host};
+use waxseal::net::https::Fetch;
 use waxseal::policy::failure::Failure;
 use waxseal::policy::requirement::{Demand, Mode, Requirement, Roots};
 use waxseal::policy::verdict::{Candidate, Verdict};
 use waxseal::proxy::gate::{Decision, Gate};
+use waxseal::store::{Place, open};
 use waxseal::time::{Clock, UnixTime};
 
 use crate::support::{ca::Ca, golden};
@@ -99,17 +102,23 @@ impl<'t> Row<'t> {
             .collect();
         let file = format!("rule = [\n{}\n]\n", rules.join("\n"));
         std::fs::write(folder.join("rules.toml"), file).unwrap();
-        let settings = "[dns]\nservers = ['127.0.0.1:53']\ndnssec = 'off'\n";
+        let settings =
+            "[dns]\nservers = ['127.0.0.1:53']\ndnssec = 'off'\n[store]\npath = ':memory:'\n";
         let config = Config::parse(settings, &home.path().join("waxseal.toml")).unwrap();
         let mut gate = app::gate(&config).await.map_err(|error| {
             let text = error.to_string();
             text.replace(&format!("{}/", folder.display()), "")
         })?;
-        gate.discover = Discover::new(
-            Arc::new(self.dns()),
-            AddressOrder::Ipv6First,
-            std::time::Duration::ZERO,
-        );
+        let resolver = Arc::new(self.dns());
+        let policies = MtaStsPolicies {
+            resolver: Arc::clone(&resolver) as _,
+            fetch: Arc::new(WebServer(resolver.policy.clone())),
+            memory: Memory::new(open(Place::Memory, Arc::new(NewYear)).await.unwrap()),
+            clock: Arc::new(NewYear),
+            observer: Arc::clone(&gate.observer),
+        };
+        gate.discover = Discover::new(resolver, AddressOrder::Ipv6First, std::time::Duration::ZERO)
+            .with_policies(policies);
         gate.clock = Arc::new(NewYear);
         Ok(gate)
     }
@@ -117,7 +126,8 @@ impl<'t> Row<'t> {
     fn dns(&self) -> TableDns {
         let mut dns = TableDns::default();
         self.facts.iter().for_each(|fact| dns.learn(fact));
-        if self.facts.is_empty() && !self.to.unwrap().starts_with('[') {
+        let mut of_dns = self.facts.iter().filter(|fact| !fact.starts_with("sts"));
+        if of_dns.next().is_none() && !self.to.unwrap().starts_with('[') {
             dns.learn(&format!("10 mx.{} 192.0.2.1", self.to.unwrap()));
         }
         dns
@@ -133,6 +143,22 @@ impl Clock for NewYear {
     }
 }
 
+/// The web server of every policy domain, as the rows tell it.
+struct WebServer(Option<String>);
+
+impl Fetch for WebServer {
+    fn policy<'a>(
+        &'a self,
+        _: &'a Domain,
+    ) -> BoxFuture<'a, Result<(Policy, Arc<str>), FetchError>> {
+        let answer = match &self.0 {
+            None => Err(FetchError::Status(404)),
+            Some(text) => Ok((text.parse().unwrap(), text.as_str().into())),
+        };
+        Box::pin(ready(answer))
+    }
+}
+
 /// DNS as the rows tell it. A name that nobody calls signed is not.
 #[derive(Default)]
 struct TableDns {
@@ -143,6 +169,8 @@ struct TableDns {
     tlsa: HashMap<String, Result<Found<Tlsa>, LookupError>>,
     signed: HashSet<String>,
     without_dnssec: bool,
+    record: Option<Result<Found<Vec<u8>>, LookupError>>,
+    policy: Option<String>,
 }
 
 impl TableDns {
@@ -153,6 +181,12 @@ impl TableDns {
             ["unusable-mx"] => self.mx = Some(Ok(Found::Records(vec![mx(0, Exchange::Unusable)]))),
             ["no-such-domain"] => self.mx = Some(Ok(Found::NxDomain)),
             ["no-dnssec"] => self.without_dnssec = true,
+            ["sts-failed", error] => self.record = Some(Err(lookup_error(error))),
+            ["sts-not-found"] => self.record = Some(Ok(Found::Records(vec![RECORD.into()]))),
+            ["sts", mode, hosts @ ..] => {
+                self.record = Some(Ok(Found::Records(vec![RECORD.into()])));
+                self.policy = Some(policy(mode, hosts));
+            }
             ["mx-failed", error] => self.mx = Some(Err(lookup_error(error))),
             ["mx-expands", target] => self.mx_expands = Some(target.parse().unwrap()),
             ["signed", names @ ..] => self.signed.extend(names.iter().map(ToString::to_string)),
@@ -232,6 +266,15 @@ impl TableDns {
     }
 }
 
+const RECORD: &str = "v=STSv1; id=1;";
+
+fn policy(mode: &str, hosts: &[&str]) -> String {
+    let head = format!("version: STSv1\nmode: {mode}\nmax_age: 86400\n");
+    hosts
+        .iter()
+        .fold(head, |text, host| text + &format!("mx: {host}\n"))
+}
+
 fn mx(preference: u16, exchange: Exchange) -> Mx {
     Mx {
         preference,
@@ -300,7 +343,8 @@ impl Resolver for TableDns {
         _: &'a str,
         _: Freshness,
     ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, LookupError>> {
-        Box::pin(ready(self.answer("txt", None, Ok(Found::NxDomain))))
+        let found = self.record.clone().unwrap_or(Ok(Found::NxDomain));
+        Box::pin(ready(self.answer("txt", None, found)))
     }
 
     fn alias<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Answer<Host>, LookupError>> {
@@ -377,8 +421,26 @@ fn render_candidate(candidate: &Candidate, mode: Mode) -> String {
 }
 
 fn render_requirement(requirement: &Requirement) -> String {
-    let demand = match &requirement.demand {
-        Demand::Plaintext => return "plaintext".to_owned(),
+    let demand = render_demand(&requirement.demand);
+    if requirement.demand == Demand::Plaintext {
+        return demand;
+    }
+    let sni = requirement
+        .server_name
+        .as_ref()
+        .map_or("no SNI".to_owned(), |name| format!("SNI {name}"));
+    let tested = requirement.tested.as_ref().map_or(String::new(), |demand| {
+        format!(", tested: {}", render_demand(demand))
+    });
+    format!(
+        "{demand}, {} or newer, {sni}{tested}",
+        requirement.min_version
+    )
+}
+
+fn render_demand(demand: &Demand) -> String {
+    match demand {
+        Demand::Plaintext => "plaintext".to_owned(),
         Demand::Opportunistic => "TLS if it works".to_owned(),
         Demand::Encryption => "TLS".to_owned(),
         Demand::Pkix { references, roots } => {
@@ -402,12 +464,7 @@ fn render_requirement(requirement: &Requirement) -> String {
             format!("TLS, fingerprint {}", prints.join(" or "))
         }
         Demand::Unsatisfiable(failure) => format!("TLS if it works, would be {}", reply(failure)),
-    };
-    let sni = requirement
-        .server_name
-        .as_ref()
-        .map_or("no SNI".to_owned(), |name| format!("SNI {name}"));
-    format!("{demand}, {} or newer, {sni}", requirement.min_version)
+    }
 }
 
 fn source(roots: &Roots) -> &str {

@@ -146,6 +146,7 @@ async fn trusting(ca: &Ca, dns: &Dns, mx_port: u16, rules: &str) -> House {
     let setup = Setup {
         config: &config,
         rules,
+        ..Setup::default()
     };
     House::start(dns, mx_port, setup).await
 }

@@ -12,5 +12,6 @@ mod fetch;
 mod levels;
 mod lifecycle;
 mod limits;
+mod mta_sts;
 mod routing;
 mod support;

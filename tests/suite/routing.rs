@@ -237,6 +237,7 @@ async fn a_truncated_answer_is_asked_for_again_over_tcp() {
         .queries()
         .into_iter()
         .map(|(name, _)| name)
+        .filter(|name| name.ends_with("a.test") && !name.starts_with('_'))
         .collect();
     assert!(
         hosts.len() <= 51,

@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use toml::Table;
 use waxseal::app::App;
 use waxseal::config::Config;
 use waxseal::policy::outcome::Ingress;
+use waxseal::time::{Clock, SystemClock};
 
+use super::ca::Ca;
+use super::clock::HandClock;
 use super::mta::Mta;
 use super::zone::Dns;
 
@@ -19,12 +23,17 @@ pub(crate) struct Setup<'a> {
     pub(crate) config: &'a str,
     /// The one rule file; empty = no rules.
     pub(crate) rules: &'a str,
+    /// Certificates of this CA are trusted, and no others.
+    pub(crate) ca: Option<&'a Ca>,
+    /// The clock; by default that of the system.
+    pub(crate) clock: Option<Arc<HandClock>>,
 }
 
 /// A running waxseal.
 pub(crate) struct House {
     app: App,
     folder: TempDir,
+    clock: Arc<dyn Clock>,
 }
 
 impl House {
@@ -38,13 +47,26 @@ impl House {
         );
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         write_rules(folder.path(), setup.rules);
-        let file = folder.path().join("waxseal.toml");
-        std::fs::write(&file, config.to_string()).unwrap();
-        let config = Config::load(Some(&file)).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::start(config)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
-        Self { app, folder }
+        if let Some(ca) = setup.ca {
+            std::fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
+            let trusted = "tls = { roots = 'none', ca_files = ['ca.pem'] }";
+            lay_over(&mut config, trusted.parse().unwrap());
+        }
+        std::fs::write(folder.path().join("waxseal.toml"), config.to_string()).unwrap();
+        let clock = match setup.clock {
+            Some(clock) => clock as Arc<dyn Clock>,
+            None => Arc::new(SystemClock),
+        };
+        let app = open(folder.path(), &clock).await;
+        Self { app, folder, clock }
+    }
+
+    /// Stops, and starts again with the same files.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { app, folder, clock } = self;
+        app.stop().await;
+        let app = open(folder.path(), &clock).await;
+        Self { app, folder, clock }
     }
 
     /// One with the defaults of a test.
@@ -135,6 +157,13 @@ impl House {
     }
 }
 
+async fn open(folder: &Path, clock: &Arc<dyn Clock>) -> App {
+    let config = Config::load(Some(&folder.join("waxseal.toml")));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let app = App::start_at(config, Arc::clone(clock)).await;
+    app.unwrap_or_else(|error| panic!("{error}"))
+}
+
 fn write_rules(folder: &Path, rules: &str) {
     std::fs::write(folder.join("policies").join("50-test.toml"), rules).unwrap();
 }
@@ -157,6 +186,8 @@ fn base(dns: SocketAddr, mx_port: u16) -> Table {
         timeout = "1s"
         attempts = 1
         dnssec = "off"
+        [store]
+        path = "waxseal.db"
         [mx]
         port = {mx_port}
         allow_networks = ["127.0.0.0/8", "::1/128"]

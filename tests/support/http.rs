@@ -23,6 +23,11 @@ pub(crate) async fn post(address: SocketAddr, path: &str, headers: &str) -> Resp
     request(address, "POST", path, headers).await
 }
 
+/// DELETE.
+pub(crate) async fn delete(address: SocketAddr, path: &str) -> Response {
+    request(address, "DELETE", path, "").await
+}
+
 async fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> Response {
     let text = within("an HTTP response", async {
         let mut stream = TcpStream::connect(address).await.unwrap();

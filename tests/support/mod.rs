@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod ca;
+pub(crate) mod clock;
 pub(crate) mod golden;
 pub(crate) mod house;
 pub(crate) mod http;

@@ -139,6 +139,9 @@ listen = "{address}:25"
 [admin]
 listen = "{address}:9825"
 
+[store]
+path = "waxseal.db"
+
 [dns]
 servers = ["{resolver}:53"]
 dnssec = "{dnssec}"

@@ -36,7 +36,12 @@ impl Host {
 
 async fn house(dns: &Dns, port: u16, rules: &str) -> House {
     let config = "dns = { dnssec = 'trust-ad' }";
-    House::start(dns, port, Setup { config, rules }).await
+    let setup = Setup {
+        config,
+        rules,
+        ..Setup::default()
+    };
+    House::start(dns, port, setup).await
 }
 
 async fn deliver(house: &House) -> String {

@@ -1,0 +1,127 @@
+//! How a gate is built: from the configuration, around what outlives a reload.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Error;
+use crate::config::{Config, load_rules};
+use crate::discover::{Discover, Memory, MtaStsPolicies};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::net::dial::Dialer;
+use crate::net::https::HttpsFetcher;
+use crate::net::resolver::DnsResolver;
+use crate::net::tls::TlsClient;
+use crate::policy::outcome::{Event, Observer};
+use crate::policy::rules::Rules;
+use crate::proxy::DeadAddresses;
+use crate::proxy::gate::Gate;
+use crate::store;
+use crate::time::Clock;
+
+/// What outlives a reload.
+#[derive(Clone)]
+pub(super) struct Lasting {
+    pub(super) own_listeners: Vec<SocketAddr>,
+    pub(super) dead: DeadAddresses,
+    pub(super) memory: Memory,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+impl Lasting {
+    /// Opens the store.
+    pub(super) async fn new(
+        config: &Config,
+        own_listeners: Vec<SocketAddr>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Error> {
+        let store = store::open(config.store.clone(), Arc::clone(&clock)).await?;
+        let mx = &config.settings.mx;
+        Ok(Self {
+            own_listeners,
+            dead: DeadAddresses::new(mx.dead_for, mx.dead_entries),
+            memory: Memory::new(store),
+            clock,
+            observer,
+        })
+    }
+}
+
+/// An observer for commands that neither count nor log.
+pub(super) struct Silent;
+
+impl Observer for Silent {
+    fn record(&self, _event: Event<'_>) {}
+}
+
+/// Counts and logs.
+pub(super) struct Observers {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) journal: Journal,
+}
+
+impl Observer for Observers {
+    fn record(&self, event: Event<'_>) {
+        self.metrics.record(event);
+        self.journal.record(event);
+    }
+}
+
+/// Reads the rules and builds the first gate; blocks.
+pub(super) fn first_gate(config: &Config, lasting: &Lasting) -> Result<(Gate, DnsResolver), Error> {
+    let rules = load_rules(config)?.rules;
+    let resolver = DnsResolver::new(&config.dns)?;
+    let gate = gate(config, rules, &resolver, lasting)?;
+    Ok((gate, resolver))
+}
+
+/// Builds a gate.
+pub(super) fn gate(
+    config: &Config,
+    rules: Rules,
+    resolver: &DnsResolver,
+    lasting: &Lasting,
+) -> Result<Gate, Error> {
+    let dialer = Dialer {
+        allow_networks: config.allow_networks.clone(),
+        own_listeners: lasting.own_listeners.clone(),
+    };
+    Ok(Gate {
+        settings: config.settings.clone(),
+        rules: Arc::new(rules),
+        roots: Arc::clone(&config.roots),
+        discover: discover(config, resolver, &dialer, lasting)?,
+        dialer,
+        tls: TlsClient::new()?,
+        dead: lasting.dead.clone(),
+        clock: Arc::clone(&lasting.clock),
+        observer: Arc::clone(&lasting.observer),
+    })
+}
+
+fn discover(
+    config: &Config,
+    resolver: &DnsResolver,
+    dialer: &Dialer,
+    lasting: &Lasting,
+) -> Result<Discover, Error> {
+    let resolver = Arc::new(resolver.clone());
+    let discover = Discover::new(
+        Arc::clone(&resolver) as _,
+        config.addresses,
+        config.dns.failed_for,
+    );
+    let Some(settings) = config.mta_sts else {
+        return Ok(discover);
+    };
+    let fetcher = HttpsFetcher::new(Arc::clone(&resolver) as _, dialer, &config.roots, settings)?;
+    Ok(discover.with_policies(MtaStsPolicies {
+        resolver,
+        fetch: Arc::new(fetcher),
+        memory: lasting.memory.clone(),
+        clock: Arc::clone(&lasting.clock),
+        observer: Arc::clone(&lasting.observer),
+    }))
+}

@@ -1,0 +1,144 @@
+//! What a check shows of MTA-STS: the record, the policy and its times, and which hosts it names.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::admin::PolicyView;
+use crate::dns::LookupError;
+use crate::mtasts::{Policy, record_name};
+use crate::name::{Destination, Domain, Host, MailHost};
+use crate::policy::facts::{Facts, MtaSts, NoMtaSts};
+use crate::proxy::gate::Gate;
+use crate::store::Kept;
+use crate::time::UnixTime;
+
+/// What is known beside the facts.
+#[derive(Debug)]
+pub(super) struct View {
+    domain: Domain,
+    /// The TXT records at the name of the record, ours or not.
+    texts: Result<Vec<String>, LookupError>,
+    /// What is remembered, whatever its mode.
+    kept: Option<Arc<Kept>>,
+    now: UnixTime,
+}
+
+impl View {
+    /// Looks again where the decision looked; none where it did not have to.
+    pub(super) async fn of(gate: &Gate, facts: &Facts) -> Option<Self> {
+        let policies = gate.discover.policies()?;
+        let (Destination::Domain(domain), false) = (
+            &facts.next_hop,
+            facts.mta_sts == MtaSts::Absent(NoMtaSts::NotAsked),
+        ) else {
+            return None;
+        };
+        Some(Self {
+            texts: policies.texts(domain).await,
+            kept: policies.kept(domain).await,
+            domain: domain.clone(),
+            now: gate.clock.now(),
+        })
+    }
+
+    fn policy_lines(&self) -> Vec<String> {
+        let Some(kept) = &self.kept else {
+            return Vec::new();
+        };
+        let fetched = &kept.fetched;
+        let age = self.now.0.saturating_sub(fetched.at.0);
+        let mut lines = vec![
+            format!("id {}", fetched.id),
+            format!("fetched {}, {} ago", fetched.at, ago(age)),
+            format!("expires {}", fetched.expires()),
+            format!("next refresh {}", kept.refresh),
+        ];
+        if let Some(failing) = &kept.failing {
+            lines.push(format!(
+                "refreshes fail since {}: {}",
+                failing.since, failing.why
+            ));
+        }
+        lines.extend(
+            fetched
+                .text
+                .lines()
+                .map(|line| format!("| {}", plain(line))),
+        );
+        lines
+    }
+}
+
+/// Whole seconds as people say them.
+fn ago(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+/// What strangers wrote, without what a terminal would obey.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// The policy in one line.
+fn summary(facts: &Facts) -> String {
+    match &facts.mta_sts {
+        MtaSts::Policy(fetched) => format!("{} by a policy", fetched.policy.mode.word()),
+        MtaSts::Absent(why) => format!("none: {why}"),
+        MtaSts::LookupFailed(error) => format!("unknown, the look-up failed: {error}"),
+    }
+}
+
+/// For people.
+pub(super) fn write_text(out: &mut String, facts: &Facts, view: Option<&View>) -> std::fmt::Result {
+    writeln!(out, "MTA-STS   {}", summary(facts))?;
+    let Some(view) = view else { return Ok(()) };
+    let name = record_name(&view.domain);
+    match &view.texts {
+        Ok(texts) => {
+            for text in texts {
+                writeln!(out, "MTA-STS   {name} TXT {}", plain(text))?;
+            }
+        }
+        Err(error) => writeln!(out, "MTA-STS   {name} TXT: the look-up failed: {error}")?,
+    }
+    for line in view.policy_lines() {
+        writeln!(out, "MTA-STS   {line}")?;
+    }
+    Ok(())
+}
+
+/// Which `mx` of the policy names a host, for people; none where there is no policy.
+pub(super) fn named(facts: &Facts, host: &MailHost) -> Option<String> {
+    let MtaSts::Policy(fetched) = &facts.mta_sts else {
+        return None;
+    };
+    Some(match pattern(&fetched.policy, host.name()) {
+        Some(pattern) => format!("named by mx: {pattern}"),
+        None => "not named by the policy".to_owned(),
+    })
+}
+
+fn pattern(policy: &Policy, host: Option<&Host>) -> Option<String> {
+    let host = host?;
+    let mut patterns = policy.mx.iter();
+    let found = patterns.find(|pattern| pattern.covers(host));
+    found.map(ToString::to_string)
+}
+
+/// For programs.
+pub(super) fn json(facts: &Facts, view: Option<&View>) -> Value {
+    let kept = view.and_then(|view| view.kept.as_deref());
+    json!({
+        "state": summary(facts),
+        "record": view.map(|view| match &view.texts {
+            Ok(texts) => json!(texts),
+            Err(error) => json!({"failed": error.to_string()}),
+        }),
+        "policy": view.zip(kept).map(|(view, kept)| json!(PolicyView::of(&view.domain, kept))),
+    })
+}
