@@ -15,7 +15,7 @@ use waxseal::net::resolver::{Anchor, DaneNeed, DnsResolver, DnsSettings, DnssecM
 
 use crate::support::ca::Ca;
 use crate::support::net::loopback;
-use crate::support::sts_host::{Site, StsHost, policy};
+use crate::support::sts_host::{End, Response, Site, StsHost, policy};
 use crate::support::within;
 use crate::support::zone::Dns;
 
@@ -125,6 +125,7 @@ async fn the_policy_comes_from_the_web_server_of_the_domain() {
     assert_eq!(request.field("Host"), Some(host.as_str()));
     let agent = format!("waxseal/{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(request.field("User-Agent"), Some(agent.as_str()));
+    assert_eq!(request.field("Connection"), Some("close"));
     for nothing in ["Accept-Encoding", "Cookie", "Referer", "Authorization"] {
         assert_eq!(request.field(nothing), None, "{nothing}");
     }
@@ -147,6 +148,11 @@ async fn each_fetch_is_a_connection_of_its_own_and_none_is_left_behind() {
     let world = World::new().await;
     let fetcher = world.fetcher();
     let domain = "a.test".parse().unwrap();
+    let end = End::Never;
+    world.host.answer(Response {
+        end,
+        ..Response::text(&text())
+    });
     for fetches in 1..=3 {
         fetcher.policy(&domain).await.unwrap();
         assert_eq!(world.host.connections(), fetches);

@@ -148,7 +148,7 @@ async fn a_body_is_framed_in_every_way() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_off_ends_without_goodbye() {
+async fn a_connection_is_cut_off_or_stays_or_is_reset() {
     let ca = Ca::new("Test CA");
     let host = host(&ca).await;
     let end = End::Cut;
@@ -158,6 +158,12 @@ async fn a_connection_that_is_cut_off_ends_without_goodbye() {
     });
     let error = ask(&ca, &host).await.1.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    host.answer(Response {
+        end: End::Never,
+        ..Response::text("abcde")
+    });
+    let stays = tokio::time::timeout(Duration::from_millis(200), ask(&ca, &host)).await;
+    assert!(stays.is_err());
     host.answer(Answer::Resets);
     let error = ask(&ca, &host).await.1.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);

@@ -99,6 +99,7 @@ async fn respond(mut tls: TlsStream<TcpStream>, response: &Response) -> io::Resu
             tls.shutdown().await?;
             drain(&mut tls).await
         }
+        End::Never => drain(&mut tls).await,
         End::Cut => {
             let (mut tcp, _) = tls.into_inner();
             tcp.shutdown().await?;

@@ -82,6 +82,8 @@ pub(crate) enum End {
     Properly,
     /// Cut off below TLS.
     Cut,
+    /// When the client ends it: the server would take another request.
+    Never,
 }
 
 /// An HTTP response.
