@@ -280,6 +280,7 @@ impl App {
         self.draining.send_replace(true);
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
+        self.reloader.lasting.memory.close().await;
     }
 }
 

@@ -87,7 +87,7 @@ fn plain(text: &str) -> String {
 /// The policy in one line.
 fn summary(facts: &Facts) -> String {
     match &facts.mta_sts {
-        MtaSts::Policy(fetched) => format!("{} by a policy", fetched.policy.mode.word()),
+        MtaSts::Policy(fetched) => format!("policy in mode {}", fetched.policy.mode.word()),
         MtaSts::Absent(why) => format!("none: {why}"),
         MtaSts::LookupFailed(error) => format!("unknown, the look-up failed: {error}"),
     }

@@ -126,6 +126,11 @@ impl MtaStsPolicies {
 }
 
 impl Memory {
+    /// Ends in good order; nothing is written down any more.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     async fn failed(&self, domain: &Domain, kept: &Kept, at: UnixTime, error: &FetchError) {
         let why = error.to_string();
         let again = spread(at, RETRY);
