@@ -306,12 +306,13 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 impl LogLevel {
     /// The directives for `tracing-subscriber`. A plain level is waxseal's own: the libraries below it
-    /// stay at `warn`, because at `debug` they speak of little else than themselves.
+    /// stay at `warn`, because at `debug` they speak of little else than themselves. What hickory warns of,
+    /// whole messages of DNS, waxseal tells in its own words.
     pub fn directives(&self) -> String {
         if matches!(self.0.as_str(), "off" | "error" | "warn") || !is_plain(&self.0) {
             self.0.clone()
         } else {
-            format!("warn,waxseal={}", self.0)
+            format!("warn,hickory_net=error,waxseal={}", self.0)
         }
     }
 }
@@ -371,7 +372,10 @@ mod tests {
     #[test]
     fn a_plain_level_is_for_waxseal_alone() {
         let directives = |text: &str| text.parse::<LogLevel>().map(|level| level.directives());
-        assert_eq!(directives("debug").unwrap(), "warn,waxseal=debug");
+        assert_eq!(
+            directives("debug").unwrap(),
+            "warn,hickory_net=error,waxseal=debug"
+        );
         assert_eq!(directives("error").unwrap(), "error");
         assert_eq!(
             directives("info,hickory_resolver=debug").unwrap(),
