@@ -36,6 +36,8 @@ const MAX_KNOWN: u64 = 100_000;
 const ABSENT_FOR: Duration = Duration::from_mins(1);
 /// RFC 8461 §3.3: at least five minutes between attempts to fetch a policy that could not be had.
 const BACK_OFF: u64 = 5 * 60;
+/// A policy whose `max_age` is next to nothing is not fetched for each message.
+const LEAST_LIFE: u64 = 60;
 /// Fetches whose outcome is remembered, at most.
 const MAX_ATTEMPTS: u64 = 10_000;
 /// How often a policy in use is marked as such.
@@ -74,10 +76,11 @@ struct Attempt {
 impl Attempt {
     /// Whether the policy of this `id` is to be fetched now, after this attempt.
     fn is_over(&self, id: &PolicyId, now: UnixTime) -> bool {
-        let is_old = now.0.saturating_sub(self.at.0) >= BACK_OFF;
+        let age = now.0.saturating_sub(self.at.0);
         match &self.result {
-            Ok(kept) => is_old || kept.fetched.id != *id || kept.fetched.has_expired(now),
-            Err(_) => is_old,
+            Ok(kept) if kept.fetched.id != *id => true,
+            Ok(kept) if kept.fetched.has_expired(now) => age >= LEAST_LIFE,
+            Ok(_) | Err(_) => age >= BACK_OFF,
         }
     }
 }

@@ -210,6 +210,23 @@ async fn a_policy_that_lives_shorter_than_the_back_off_is_fetched_when_it_is_ove
 }
 
 #[tokio::test]
+async fn a_policy_that_lives_for_no_time_is_fetched_once_a_minute() {
+    let world = World::new().await;
+    world
+        .outside
+        .serve(Some(policy("enforce", 0, &["mx.a.test"])));
+    for minute in 1..4 {
+        for _ in 0..3 {
+            assert_eq!(world.now().await, "enforce");
+        }
+        assert_eq!(world.outside.fetches(), minute);
+        world.clock.advance(MINUTE);
+    }
+    world.outside.withdraw();
+    assert_eq!(world.now().await, "no record");
+}
+
+#[tokio::test]
 async fn the_store_remembers_what_memory_forgot() {
     let mut world = World::new().await;
     assert_eq!(world.now().await, "enforce");
