@@ -11,17 +11,19 @@
 //! for the same policy at the same time wait for one fetch, and a domain whose policy could not be fetched is
 //! left alone for five minutes (§3.3), whatever `id` it shows. `refresh` fetches policies again before they expire.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use tokio::time::timeout;
 
 use crate::dns::{Found, Freshness, LookupError, Resolver};
 use crate::mtasts::record::{self, NoRecord};
 use crate::mtasts::{FetchError, Fetched, Mode, PolicyId, record_name};
 use crate::name::Domain;
 use crate::net::https::Fetch;
-use crate::policy::facts::{MtaSts, NoMtaSts};
+use crate::policy::facts::{MtaSts, NoMtaSts, Unknown};
 use crate::policy::outcome::{Event, Observer};
 use crate::store::{Kept, Store, StoreError};
 use crate::time::{Clock, UnixTime};
@@ -40,6 +42,8 @@ const BACK_OFF: u64 = 5 * 60;
 const LEAST_LIFE: u64 = 60;
 /// Fetches whose outcome is remembered, at most.
 const MAX_ATTEMPTS: u64 = 10_000;
+/// How long the store may take; the disk under it may hang.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a policy in use is marked as such.
 const MARK_USED: u64 = 24 * 60 * 60;
 
@@ -98,21 +102,26 @@ impl Memory {
         }
     }
 
-    /// What is remembered of `domain` and has not expired.
-    async fn kept(&self, domain: &Domain, now: UnixTime) -> Option<Arc<Kept>> {
-        let from_store = async { self.stored(domain).await };
-        let kept = self.known.get_with_by_ref(domain, from_store).await?;
-        Some(kept).filter(|kept| !kept.fetched.has_expired(now))
+    /// What is remembered of `domain` and has not expired. An error says nothing about that, and is not
+    /// remembered itself.
+    async fn kept(
+        &self,
+        domain: &Domain,
+        now: UnixTime,
+    ) -> Result<Option<Arc<Kept>>, Arc<StoreError>> {
+        let from_store = self.known.try_get_with_by_ref(domain, self.stored(domain));
+        let kept = from_store.await?;
+        Ok(kept.filter(|kept| !kept.fetched.has_expired(now)))
     }
 
-    async fn stored(&self, domain: &Domain) -> Option<Arc<Kept>> {
-        let kept = self.store.policy(domain).await;
-        grumble(kept).flatten().map(Arc::new)
+    async fn stored(&self, domain: &Domain) -> Result<Option<Arc<Kept>>, StoreError> {
+        let kept = in_time(self.store.policy(domain)).await?;
+        Ok(kept.map(Arc::new))
     }
 
     async fn keep(&self, domain: &Domain, kept: &Arc<Kept>) {
         // The store first: who finds nothing in memory reads it from there.
-        grumble(self.store.keep(domain, kept).await);
+        grumble(in_time(self.store.keep(domain, kept)).await);
         self.known
             .insert(domain.clone(), Some(Arc::clone(kept)))
             .await;
@@ -121,7 +130,7 @@ impl Memory {
     async fn forget(&self, domain: &Domain) -> bool {
         self.attempts.invalidate(domain).await;
         let known = self.known.remove(domain).await.flatten().is_some();
-        grumble(self.store.forget(domain).await).unwrap_or(false) || known
+        grumble(in_time(self.store.forget(domain)).await).unwrap_or(false) || known
     }
 
     /// Takes note that mail asked for the policy, once a day: one that nobody needs is forgotten some day.
@@ -136,12 +145,18 @@ impl Memory {
         self.known
             .insert(domain.clone(), Some(Arc::new(marked)))
             .await;
-        grumble(self.store.used(domain, now).await);
+        grumble(in_time(self.store.used(domain, now)).await);
     }
 }
 
+/// Mail waits for a disk no longer than this.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let answer = timeout(STORE_PATIENCE, asked).await;
+    answer.unwrap_or_else(|_| Err(StoreError::Disk("no answer in time".to_owned())))
+}
+
 /// The store has said in the log what is wrong with it; mail goes on with what is in memory.
-fn grumble<T>(result: Result<T, StoreError>) -> Option<T> {
+fn grumble<T, E: fmt::Display>(result: Result<T, E>) -> Option<T> {
     result
         .inspect_err(|error| tracing::debug!(%error, "store"))
         .ok()
@@ -169,17 +184,27 @@ impl MtaStsPolicies {
     pub async fn of(&self, domain: &Domain) -> MtaSts {
         let now = self.clock.now();
         let kept = self.memory.kept(domain, now).await;
-        if let Some(kept) = &kept {
+        if let Ok(Some(kept)) = &kept {
             self.memory.used(domain, kept, now).await;
         }
         let record = self.record(domain, Freshness::Cached).await;
-        self.decided(domain, kept, record).await
+        let (kept, unread) = match kept {
+            Ok(kept) => (kept, None),
+            Err(error) => (None, Some(error)),
+        };
+        match (self.decided(domain, kept, record).await, unread) {
+            // What cannot be read might have said otherwise.
+            (MtaSts::Absent(NoMtaSts::NoRecord(_) | NoMtaSts::FetchFailed(_)), Some(error)) => {
+                MtaSts::Unknown(Unknown::Store(error.to_string()))
+            }
+            (decided, _) => decided,
+        }
     }
 
     /// Looks past all caches for a policy with another `id` before mail is kept back by the one in force
     /// (RFC 8461 §5.1); true where there is one and it says something else.
     pub async fn has_changed(&self, domain: &Domain) -> bool {
-        let Some(kept) = self.memory.kept(domain, self.clock.now()).await else {
+        let Ok(Some(kept)) = self.memory.kept(domain, self.clock.now()).await else {
             return false;
         };
         match self.record(domain, Freshness::Fresh).await {
@@ -198,7 +223,7 @@ impl MtaStsPolicies {
             (Some(kept), _) => return in_force(&kept.fetched),
             (None, Ok(Ok(id))) => id,
             (None, Ok(Err(why))) => return MtaSts::Absent(NoMtaSts::NoRecord(why)),
-            (None, Err(error)) => return MtaSts::LookupFailed(error),
+            (None, Err(error)) => return MtaSts::Unknown(Unknown::Record(error)),
         };
         match (self.fetched(domain, &id).await, kept) {
             (Ok(kept), _) | (Err(_), Some(kept)) => in_force(&kept.fetched),
@@ -252,7 +277,7 @@ impl MtaStsPolicies {
             .record(Event::MtaStsFetch(domain, fetched.as_ref().map(|_| ())));
         let (policy, text) = fetched?;
         let now = self.clock.now();
-        let before = self.memory.kept(domain, now).await;
+        let before = grumble(self.memory.kept(domain, now).await).flatten();
         let kept = Arc::new(Kept {
             refresh: refresh::next(now, policy.max_age),
             fetched: Fetched {
