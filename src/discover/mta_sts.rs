@@ -280,12 +280,12 @@ impl MtaStsPolicies {
         let before = grumble(self.memory.kept(domain, now).await).flatten();
         let kept = Arc::new(Kept {
             refresh: refresh::next(now, policy.max_age),
-            fetched: Fetched {
+            fetched: Arc::new(Fetched {
                 id: id.clone(),
                 policy,
                 text,
                 at: now,
-            },
+            }),
             used: before.map_or(now, |before| before.used),
             failing: None,
         });
@@ -295,9 +295,9 @@ impl MtaStsPolicies {
 }
 
 /// RFC 8461 §5: mode `none` is as if there were no policy.
-fn in_force(fetched: &Fetched) -> MtaSts {
+fn in_force(fetched: &Arc<Fetched>) -> MtaSts {
     match fetched.policy.mode {
         Mode::None => MtaSts::Absent(NoMtaSts::ModeNone),
-        Mode::Enforce | Mode::Testing => MtaSts::Policy(Arc::new(fetched.clone())),
+        Mode::Enforce | Mode::Testing => MtaSts::Policy(Arc::clone(fetched)),
     }
 }

@@ -32,7 +32,7 @@ pub use place::{Place, default_place};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The policy, its text, its id and when it was fetched.
-    pub fetched: Fetched,
+    pub fetched: Arc<Fetched>,
     /// When mail last asked for it; up to a day earlier than it really was, see [`Store::used`].
     pub used: UnixTime,
     /// From when on it is to be fetched again.
