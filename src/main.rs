@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use serde_json::json;
 use waxseal::app::{self, Ports};
-use waxseal::cli::{Cli, Command, ConfigCommand, complain, print};
+use waxseal::cli::{self, Cli, Command, ConfigCommand, GenerateCommand, complain, print};
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
 use waxseal::log;
 use waxseal::net::inherited::Inherited;
@@ -52,6 +52,12 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check { json: true }) => check_config_as_json(&cli),
         Command::Config(ConfigCommand::Show) => load(&cli).map(|config| print(&config.show())),
         Command::Run => run(&cli),
+        Command::Generate(GenerateCommand::Completions { shell }) => {
+            print(&cli::completions(shell));
+            Ok(())
+        }
+        Command::Generate(GenerateCommand::Man { folder }) => cli::man_pages(&folder)
+            .map_err(|error| Failed::runtime(format!("{}: {error}", folder.display()))),
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
