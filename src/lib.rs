@@ -34,7 +34,7 @@
 //! | L2 | [`policy`] |
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
-//! | L5 | [`proxy`], [`admin`], [`metrics`], [`journal`] |
+//! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`] |
 //! | L6 | [`config`], [`log`], [`cli`], [`check`], [`app`] |
 
 pub mod admin;
@@ -47,6 +47,7 @@ pub mod discover;
 pub mod dns;
 pub mod journal;
 pub mod log;
+pub mod mapserver;
 pub mod metrics;
 pub mod mtasts;
 pub mod name;
