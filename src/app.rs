@@ -20,28 +20,34 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, PolicyArgs, print};
+use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, print};
 use crate::config::{Config, ConfigError};
 use crate::journal::Journal;
+use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
 use crate::net::https;
 use crate::net::inherited::Inherited;
 use crate::net::resolver::SetupError;
-use crate::policy::outcome::Ingress;
+use crate::policy::outcome::{Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
+use crate::proxy::settings::Timeouts;
 use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
 mod policies;
+mod postfix;
 mod reload;
 mod signals;
 
 use build::{Lasting, Observers, Silent};
 use policies::GateDesk;
+use postfix::GateTable;
 use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
+
+pub use postfix::{Told, told};
 
 /// Why waxseal does not run.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +74,7 @@ pub enum Error {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// `relay`, `lmtp` or `admin`.
+        /// `relay`, `lmtp`, `socketmap` or `admin`.
         what: &'static str,
         /// What the system says.
         error: io::Error,
@@ -118,6 +124,11 @@ pub async fn check(config: &Config, args: &CheckArgs) -> Result<Grade, Error> {
     Ok(report.grade())
 }
 
+/// `waxseal query`: prints what Postfix would be told.
+pub async fn query(config: &Config, args: &QueryArgs) -> Result<MapResult, Error> {
+    postfix::query(config, args).await
+}
+
 /// `waxseal policy`: prints or changes what is remembered of MTA-STS policies.
 pub async fn policy(config: &Config, args: &PolicyArgs) -> Result<(), Error> {
     policies::run(config, args).await
@@ -144,6 +155,7 @@ impl Default for Ports {
 /// A running waxseal.
 pub struct App {
     listeners: Vec<(Ingress, SocketAddr)>,
+    maps: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
@@ -188,6 +200,7 @@ impl App {
         let (draining, drain) = watch::channel(false);
         let mut app = Self {
             listeners: Vec::new(),
+            maps: Vec::new(),
             admin: None,
             reloader,
             readiness,
@@ -222,6 +235,12 @@ impl App {
                 drain.clone(),
             )));
         }
+        for (socket, listener) in sockets.maps.into_iter().zip(config.maps) {
+            self.maps.extend(socket.local_addr().ok());
+            let server = self.map_server(listener, &config.settings.timeouts);
+            self.tasks
+                .push(tokio::spawn(server.serve(socket, drain.clone())));
+        }
         if let Some(socket) = sockets.admin {
             self.admin = socket.local_addr().ok();
             let metrics = Arc::clone(&self.reloader.metrics);
@@ -246,9 +265,26 @@ impl App {
         self.background.push(tokio::spawn(warn_of_expiry(reloader)));
     }
 
+    fn map_server(&self, listener: mapserver::Listener, timeouts: &Timeouts) -> MapServer {
+        MapServer {
+            listener,
+            waits: mapserver::Waits {
+                idle: timeouts.idle,
+                drain: timeouts.drain,
+            },
+            table: Arc::new(GateTable(Arc::clone(&self.reloader.gates))),
+            observer: Arc::clone(&self.reloader.lasting.observer),
+        }
+    }
+
     /// Where MTAs may connect.
     pub fn listeners(&self) -> &[(Ingress, SocketAddr)] {
         &self.listeners
+    }
+
+    /// Where Postfix may ask.
+    pub fn maps(&self) -> &[SocketAddr] {
+        &self.maps
     }
 
     /// Where the admin endpoint listens.
@@ -267,31 +303,39 @@ impl App {
         for (kind, address) in &self.listeners {
             let _ = writeln!(text, "waxseal: {} on {address}", kind.label());
         }
+        for address in &self.maps {
+            let _ = writeln!(text, "waxseal: {MAP_LISTENER} on {address}");
+        }
         if let Some(admin) = self.admin {
             let _ = writeln!(text, "waxseal: metrics on http://{admin}/metrics");
         }
-        let postfix = |(kind, address): &(Ingress, SocketAddr)| match kind {
-            Ingress::Lmtp => format!("postconf -e 'default_transport = lmtp:inet:{address}'"),
-            Ingress::Relay => {
-                format!(
-                    "postconf -e 'relayhost = [{}]:{}'",
-                    address.ip(),
-                    address.port()
-                )
-            }
-        };
-        let lmtp = self
-            .listeners
-            .iter()
-            .find(|(kind, _)| *kind == Ingress::Lmtp);
-        if let Some(listener) = lmtp.or(self.listeners.first()) {
+        if let Some(setting) = self.postfix_setting() {
             let _ = writeln!(
                 text,
-                "waxseal: to point Postfix at it: {}",
-                postfix(listener)
+                "waxseal: to point Postfix at it: postconf -e '{setting}'"
             );
         }
         text
+    }
+
+    fn postfix_setting(&self) -> Option<String> {
+        let mut listeners = self.listeners.iter();
+        let lmtp = listeners.find(|(kind, _)| *kind == Ingress::Lmtp);
+        match (lmtp.or(self.listeners.first()), self.maps.first()) {
+            (Some((Ingress::Lmtp, address)), _) => {
+                Some(format!("default_transport = lmtp:inet:{address}"))
+            }
+            (Some((Ingress::Relay, address)), _) => {
+                Some(format!("relayhost = [{}]:{}", address.ip(), address.port()))
+            }
+            (None, Some(address)) => {
+                let table = mapserver::TABLE;
+                Some(format!(
+                    "smtp_tls_policy_maps = socketmap:inet:{address}:{table}"
+                ))
+            }
+            (None, None) => None,
+        }
     }
 
     /// Lets the transactions in flight end, and stops.
@@ -307,6 +351,7 @@ impl App {
 /// The opened sockets, in the order of the configuration.
 struct Sockets {
     listeners: Vec<TcpListener>,
+    maps: Vec<TcpListener>,
     admin: Option<TcpListener>,
 }
 
@@ -316,6 +361,7 @@ async fn bind_all(
 ) -> Result<(Sockets, Vec<SocketAddr>), Error> {
     let mut sockets = Sockets {
         listeners: Vec::new(),
+        maps: Vec::new(),
         admin: None,
     };
     for listener in &config.listeners {
@@ -323,10 +369,16 @@ async fn bind_all(
             .listeners
             .push(bind(listener.listen, listener.kind.label(), inherited).await?);
     }
+    for map in &config.maps {
+        sockets
+            .maps
+            .push(bind(map.listen, MAP_LISTENER, inherited).await?);
+    }
     if let Some(address) = config.admin {
         sockets.admin = Some(bind(address, "admin", inherited).await?);
     }
-    let all = sockets.listeners.iter().chain(&sockets.admin);
+    let all = sockets.listeners.iter().chain(&sockets.maps);
+    let all = all.chain(&sockets.admin);
     let own = all.filter_map(|socket| socket.local_addr().ok()).collect();
     Ok((sockets, own))
 }

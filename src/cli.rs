@@ -17,6 +17,7 @@ Examples:
   waxseal config show                            print every setting that is in force
   waxseal check example.com                      which rule applies to example.com, and what it asks
   waxseal check example.com --connect            also connect to its MX hosts and judge them
+  waxseal query example.com                      what Postfix is told about example.com
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
 
@@ -55,6 +56,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Tell what would happen to mail for a domain
     Check(CheckArgs),
+    /// Tell what Postfix would hear from the policy table about a next hop
+    Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
     Policy(PolicyArgs),
     /// Print the completions of a shell, or write the man pages
@@ -79,6 +82,18 @@ pub enum GenerateCommand {
         /// Folder to write them to
         folder: PathBuf,
     },
+}
+
+/// What `waxseal query` is asked.
+#[derive(Debug, Clone, Args)]
+pub struct QueryArgs {
+    /// Next hop as Postfix has it: a recipient domain, or for example [gw.example.com]:587
+    #[arg(value_name = "DOMAIN")]
+    pub key: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `waxseal policy` is asked.

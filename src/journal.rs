@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault};
-use crate::policy::outcome::{End, Event, Ingress, Link, Observer, Outcome, Seal};
+use crate::policy::outcome::{End, Event, Link, MAP_LISTENER, MapEvent, Observer, Outcome, Seal};
 use crate::policy::refusal::Refusal;
 
 /// Writes the log lines about mail.
@@ -19,11 +19,12 @@ impl Observer for Journal {
         match event {
             Event::Outcome(outcome) => leg(outcome),
             Event::Attempt(peer, Some(failure)) => attempt(peer, failure),
-            Event::Refused(listener, refusal) => refused(listener, refusal),
+            Event::Refused(listener, refusal) => refused(listener.label(), refusal),
             Event::MtaStsFetch(domain, Err(error)) => {
                 let reason = error.result_type();
                 warn!(%domain, reason, "the MTA-STS policy cannot be fetched: {error}");
             }
+            Event::Map(MapEvent::Refused(refusal)) => refused(MAP_LISTENER, refusal),
             // Numbers, which the metrics keep.
             Event::SessionOpened(_)
             | Event::SessionClosed(_)
@@ -33,7 +34,8 @@ impl Observer for Journal {
             | Event::MtaStsFetch(_, Ok(()))
             | Event::Connected(_)
             | Event::Handshake(..)
-            | Event::Attempt(_, None) => {}
+            | Event::Attempt(_, None)
+            | Event::Map(_) => {}
         }
     }
 }
@@ -160,8 +162,8 @@ fn tlsa_of(failure: &Failure) -> Option<String> {
 }
 
 /// Where the operator has something to look at, it is a warning.
-fn refused(listener: Ingress, refusal: Refusal) {
-    let (listener, reason) = (listener.label(), refusal.label());
+fn refused(listener: &str, refusal: Refusal) {
+    let reason = refusal.label();
     match refusal {
         Refusal::NotAllowed
         | Refusal::Overloaded
@@ -185,6 +187,7 @@ mod tests {
     use crate::mtasts::FetchError;
     use crate::policy::authorize::Authentication;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
+    use crate::policy::outcome::Ingress;
     use crate::policy::rules::Origin;
     use crate::policy::verdict::Policy;
     use crate::smtp::reply::Reply;

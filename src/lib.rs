@@ -30,11 +30,11 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | L0 | [`name`], [`time`], [`x509`] |
-//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`] |
+//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socketmap`] |
 //! | L2 | [`policy`] |
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
-//! | L5 | [`proxy`], [`admin`], [`metrics`], [`journal`] |
+//! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`] |
 //! | L6 | [`config`], [`log`], [`cli`], [`check`], [`app`] |
 
 pub mod admin;
@@ -47,6 +47,7 @@ pub mod discover;
 pub mod dns;
 pub mod journal;
 pub mod log;
+pub mod mapserver;
 pub mod metrics;
 pub mod mtasts;
 pub mod name;
@@ -54,6 +55,7 @@ pub mod net;
 pub mod policy;
 pub mod proxy;
 pub mod smtp;
+pub mod socketmap;
 pub mod store;
 pub mod time;
 pub mod x509;

@@ -63,6 +63,10 @@ fn main() -> ExitCode {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));
         }
+        Command::Query(args) => {
+            let result = start(&cli, async |config| app::query(&config, &args).await);
+            return result.map_or_else(Failed::exit, |result| ExitCode::from(result.exit_code()));
+        }
     };
     done.map_or_else(Failed::exit, |()| ExitCode::SUCCESS)
 }
@@ -117,9 +121,13 @@ fn check_config(cli: &Cli) -> Result<(), Failed> {
         "ok: {}, {}, {}\n",
         count(config.source.iter().count() + rules.files.len(), "file"),
         count(rules.entries, "rule"),
-        count(config.listeners.len(), "listener")
+        count(listeners(&config), "listener")
     ));
     Ok(())
+}
+
+fn listeners(config: &Config) -> usize {
+    config.listeners.len() + config.maps.len()
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -134,7 +142,7 @@ fn check_config_as_json(cli: &Cli) -> Result<(), Failed> {
             "ok": true,
             "files": config.source.iter().chain(&rules.files).collect::<Vec<_>>(),
             "rules": rules.entries,
-            "listeners": config.listeners.len(),
+            "listeners": listeners(config),
             "warnings": config.warnings.iter().chain(&rules.warnings).collect::<Vec<_>>(),
         }),
         Err(error) => json!({

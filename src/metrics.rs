@@ -10,7 +10,9 @@ use prometheus::{Error, Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registr
 use crate::mtasts::{FetchError, Mode};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
-use crate::policy::outcome::{End, Event, Ingress, Link, LookupResult, Observer, Outcome};
+use crate::policy::outcome::{
+    End, Event, Ingress, Link, LookupResult, MAP_LISTENER, MapEvent, MapResult, Observer, Outcome,
+};
 use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
 use crate::store::Stats;
@@ -108,6 +110,10 @@ metrics! {
         let reasons = Refusal::ALL.map(Refusal::label);
         new.counters_of("waxseal_refused_total", ["listener", "reason"], listeners(), &reasons)
     };
+    /// Requests to the policy table for Postfix.
+    map_requests: ByWord<IntCounterVec> = |new| {
+        new.counter_by("waxseal_socketmap_requests_total", "result", MapResult::ALL.map(MapResult::label))
+    };
     /// Reloads of the configuration.
     reloads: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_config_reloads_total", "result", ["ok", "failed"]);
@@ -150,7 +156,10 @@ fn policies() -> impl Iterator<Item = &'static str> {
 }
 
 fn listeners() -> impl Iterator<Item = &'static str> {
-    Ingress::ALL.into_iter().map(Ingress::label)
+    Ingress::ALL
+        .into_iter()
+        .map(Ingress::label)
+        .chain([MAP_LISTENER])
 }
 
 fn reasons() -> impl Iterator<Item = &'static str> {
@@ -220,6 +229,25 @@ impl Metrics {
         self.reloads.of(word).inc();
     }
 
+    fn session_opened(&self, listener: &str) {
+        self.sessions.of(listener).inc();
+        self.sessions_total.of(listener).inc();
+    }
+
+    fn refused(&self, listener: &str, refusal: Refusal) {
+        let labels = [listener, refusal.label()];
+        self.refused.with_label_values(&labels).inc();
+    }
+
+    fn map(&self, event: MapEvent) {
+        match event {
+            MapEvent::Opened => self.session_opened(MAP_LISTENER),
+            MapEvent::Closed => self.sessions.of(MAP_LISTENER).dec(),
+            MapEvent::Refused(refusal) => self.refused(MAP_LISTENER, refusal),
+            MapEvent::Answered(result) => self.map_requests.of(result.label()).inc(),
+        }
+    }
+
     fn outcome(&self, outcome: &Outcome) {
         self.transaction_seconds
             .observe(outcome.elapsed.as_secs_f64());
@@ -280,15 +308,9 @@ impl Metrics {
 impl Observer for Metrics {
     fn record(&self, event: Event<'_>) {
         match event {
-            Event::SessionOpened(listener) => {
-                self.sessions.of(listener.label()).inc();
-                self.sessions_total.of(listener.label()).inc();
-            }
+            Event::SessionOpened(listener) => self.session_opened(listener.label()),
             Event::SessionClosed(listener) => self.sessions.of(listener.label()).dec(),
-            Event::Refused(listener, refusal) => self
-                .refused
-                .with_label_values(&[listener.label(), refusal.label()])
-                .inc(),
+            Event::Refused(listener, refusal) => self.refused(listener.label(), refusal),
             Event::Lookup { result, elapsed } => {
                 self.lookups.with_label_values(&[MX, result.label()]).inc();
                 self.lookup_seconds.observe(elapsed.as_secs_f64());
@@ -316,6 +338,7 @@ impl Observer for Metrics {
                     .inc();
             }
             Event::Outcome(outcome) => self.outcome(outcome),
+            Event::Map(event) => self.map(event),
         }
     }
 }

@@ -168,3 +168,41 @@ fn remember_all(file: &Path, domains: &[String]) {
         store.close().await;
     });
 }
+
+#[test]
+fn a_query_tells_what_postfix_would_hear() {
+    let home = tempfile::tempdir().unwrap();
+    let config =
+        "dns = { servers = ['127.0.0.1:1'], dnssec = 'off', timeout = '1s', attempts = 1 }";
+    fs::write(home.path().join("waxseal.toml"), config).unwrap();
+    fs::create_dir(home.path().join("policies")).unwrap();
+    let rules = "[[rule]]\ndomains = ['[192.0.2.1]']\ntls = 'encrypt'\n\
+                 [[rule]]\ndomains = ['[192.0.2.2]']\ntls = 'encrypt'\nroute = '[192.0.2.3]:25'\n";
+    fs::write(home.path().join("policies/a.toml"), rules).unwrap();
+    let query = |key: &str| {
+        let output = waxseal(home.path(), &format!("query {key}"));
+        (output.status.code(), stdout(&output))
+    };
+    let found = "rule      a.toml:1\nanswer    OK encrypt\n";
+    assert_eq!(query("[192.0.2.1]"), (Some(0), found.to_owned()));
+    let (code, text) = query(".example.com");
+    assert!(text.starts_with("answer    NOTFOUND\nwhy       a parent domain"));
+    assert_eq!(code, Some(1));
+    let (code, text) = query("[192.0.2.2]");
+    assert!(
+        text.contains("answer    PERM\nwhy       the rule at a.toml:4 sends"),
+        "{text}"
+    );
+    assert_eq!(code, Some(2));
+    let (code, text) = query("a.example");
+    assert!(
+        text.starts_with("answer    TEMP\nwhy       DNS look-up of MX of a.example failed"),
+        "{text}"
+    );
+    assert_eq!(code, Some(3));
+    let json = stdout(&waxseal(home.path(), "query [192.0.2.1] --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let want =
+        serde_json::json!({ "result": "ok", "policy": "encrypt", "why": null, "rule": "a.toml:1" });
+    assert_eq!(json, want);
+}

@@ -74,6 +74,8 @@ pub(super) struct Listener {
     pub(super) tls_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls_client_ca: Option<Spanned<PathBuf>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tlsrpt: Option<Spanned<bool>>,
 }
 
 impl Listener {
@@ -88,6 +90,7 @@ impl Listener {
             tls_key: None,
             tls_required: false,
             tls_client_ca: None,
+            tlsrpt: None,
         }
     }
 }
@@ -105,11 +108,12 @@ fn max_sessions() -> Number<1, 1_000_000> {
 }
 
 /// `kind` of a listener.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Relay,
     Lmtp,
+    Socketmap,
 }
 
 /// `[admin]`

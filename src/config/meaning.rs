@@ -10,12 +10,11 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{Config, LogSettings, Policies, dns, tls};
+use super::{Config, LogSettings, Policies, dns, listener, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
-use crate::policy::outcome::Ingress;
 use crate::proxy::settings::{
-    AfterFailedHandshake, BareNewline, Limits, Listener, MxSettings, SealReply, Settings, Timeouts,
+    AfterFailedHandshake, BareNewline, Limits, MxSettings, SealReply, Settings, Timeouts,
 };
 use crate::store::{self, Place};
 
@@ -31,7 +30,8 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
     Ok(Config {
         source: Some(source.file.to_owned()),
         policies: policies(&file, source),
-        listeners: listeners(&file, source)?,
+        listeners: listener::for_mail(&file, source)?,
+        maps: listener::for_questions(&file, source)?,
         admin: file.admin.enabled.then_some(file.admin.listen.get_ref().0),
         dns: dns::settings(&file.dns, source)?,
         mta_sts: mta_sts(&file),
@@ -57,40 +57,6 @@ fn policies(file: &File, source: Source<'_>) -> Policies {
         },
         None => Policies::Default(source.resolve(Path::new("policies"))),
     }
-}
-
-fn listeners(file: &File, source: Source<'_>) -> Result<Vec<Listener>, ConfigError> {
-    if file.listener.is_empty() {
-        return Err(ConfigError::of_file(
-            source.file,
-            "there is no listener; remove `listener = []` for the default ones or add a [[listener]]",
-        ));
-    }
-    let mean = |listener| self::listener(listener, source);
-    file.listener.iter().map(mean).collect()
-}
-
-fn listener(
-    listener: &Spanned<file::Listener>,
-    source: Source<'_>,
-) -> Result<Listener, ConfigError> {
-    let written = listener.get_ref();
-    if written.allow.get_ref().is_empty() {
-        return Err(source.error(
-            &written.allow.span(),
-            "`allow` is empty, so that no MTA could connect; list its networks, or remove the key for loopback",
-        ));
-    }
-    Ok(Listener {
-        kind: match written.kind {
-            file::Kind::Relay => Ingress::Relay,
-            file::Kind::Lmtp => Ingress::Lmtp,
-        },
-        listen: written.listen.get_ref().0,
-        allow: written.allow.get_ref().iter().map(|net| net.0).collect(),
-        max_sessions: written.max_sessions.as_usize(),
-        tls: tls::mta_tls(listener, source)?,
-    })
 }
 
 fn no_address_twice(file: &File, source: Source<'_>) -> Result<(), ConfigError> {
@@ -222,25 +188,8 @@ fn warnings(file: &File, source: Source<'_>) -> Vec<String> {
     let mut warn = |span: &std::ops::Range<usize>, message: &str| {
         warnings.push(source.error(span, message).to_string());
     };
-    for listener in &file.listener {
-        let listener = listener.get_ref();
-        if listener
-            .allow
-            .get_ref()
-            .iter()
-            .any(|net| net.0.prefix_len() == 0)
-        {
-            warn(
-                &listener.allow.span(),
-                "`allow` lets the whole internet in: this is an open relay unless a firewall says otherwise",
-            );
-        }
-        if let (Some(ca), false) = (&listener.tls_client_ca, listener.tls_required) {
-            warn(
-                &ca.span(),
-                "`tls_client_ca` asks nothing of an MTA that does not use TLS; set `tls_required = true`",
-            );
-        }
+    for one in &file.listener {
+        listener::warnings(one.get_ref(), &mut warn);
     }
     if file.timeouts.ready.get_ref().0 > RCPT_PATIENCE {
         warn(

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::discover::AddressOrder;
+use crate::mapserver;
 use crate::net::https::FetchSettings;
 use crate::net::resolver::DnsSettings;
 use crate::policy::requirement::Roots;
@@ -30,6 +31,7 @@ use crate::time::{Clock, SystemClock};
 mod dns;
 mod error;
 mod file;
+mod listener;
 mod meaning;
 mod rule;
 mod rule_file;
@@ -59,8 +61,10 @@ pub struct Config {
     pub source: Option<PathBuf>,
     /// Where the rules are.
     pub policies: Policies,
-    /// Listeners for MTAs, never empty.
+    /// Listeners that take mail; empty only where there are `maps`.
     pub listeners: Vec<Listener>,
+    /// Listeners that answer questions of Postfix.
+    pub maps: Vec<mapserver::Listener>,
     /// Where the admin endpoint listens, unless it is switched off.
     pub admin: Option<SocketAddr>,
     /// How DNS is asked.

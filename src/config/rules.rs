@@ -7,7 +7,7 @@ use super::rule::Reader;
 use super::rule_file::RuleFile;
 use super::{Config, Policies};
 use crate::policy::requirement::Mode;
-use crate::policy::rules::{Clash, Floor, Level, Origin, Pattern, Rule, Rules};
+use crate::policy::rules::{Clash, Floor, Level, Origin, Pattern, Rule, Rules, SenderScope};
 use crate::time::UnixTime;
 
 /// The rules, and what there is to tell about them.
@@ -43,6 +43,9 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
     must_have_roots(config, &rules, folder)?;
     warnings.extend(expired(&rules, folder, now));
     warnings.extend(lowering(&rules, folder));
+    if !config.maps.is_empty() {
+        warnings.extend(beyond_a_table(&rules, folder));
+    }
     Ok(RuleSet {
         rules: Rules::new(rules).map_err(|clash| explain_clash(&clash, folder))?,
         files,
@@ -179,6 +182,24 @@ fn lowering(rules: &[Rule], folder: &Path) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Rules that count for mail through waxseal alone, where Postfix also asks the policy table.
+fn beyond_a_table(rules: &[Rule], folder: &Path) -> Vec<String> {
+    let mut origins: Vec<&Origin> = Vec::new();
+    for rule in rules {
+        if rule.sender != SenderScope::Anyone && !origins.contains(&&rule.origin) {
+            origins.push(&rule.origin);
+        }
+    }
+    let warning = |origin: &&Origin| {
+        format!(
+            "{}:{}: `senders`: the policy table (kind = \"socketmap\") is asked for a destination and no sender, so that this rule does not count there",
+            folder.join(&*origin.file).display(),
+            origin.line
+        )
+    };
+    origins.iter().map(warning).collect()
 }
 
 /// What a rule blocks: nothing, plaintext, or also whoever cannot prove who they are.

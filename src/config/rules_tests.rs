@@ -400,3 +400,24 @@ fn an_mx_rule_that_asks_less_than_the_rule_for_everything_is_a_warning() {
     assert!(warnings("tls = 'encrypt'", "tls = 'encrypt'").is_empty());
     assert!(warnings("tls = 'standard'", "mode = 'observe'\ntls = 'secure'").is_empty());
 }
+
+#[test]
+fn rules_that_a_policy_table_cannot_follow_are_warned_about() {
+    let rule = "[[rule]]\ndomains = ['*', 'a.example']\nsenders = ['b.example']\ntls = 'encrypt'";
+    let warnings = |listeners: &str| {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("policies")).unwrap();
+        fs::write(home.path().join("policies/a.toml"), rule).unwrap();
+        let config = Config::parse(listeners, &home.path().join("waxseal.toml")).unwrap();
+        read_rules(&config, UnixTime(0)).unwrap().warnings
+    };
+    assert!(warnings("").is_empty());
+    let map = "[[listener]]\nkind = 'socketmap'\nlisten = '127.0.0.1:8461'";
+    let [warning] = &warnings(map)[..] else {
+        panic!("one warning for one rule");
+    };
+    assert!(
+        warning.contains("a.toml:1: `senders`: the policy table"),
+        "{warning}"
+    );
+}

@@ -15,7 +15,7 @@ fn meaning(config: &Config) -> String {
         "{:?}",
         (
             config.policies.folder(),
-            &config.listeners,
+            (&config.listeners, &config.maps),
             (config.admin, &config.dns, config.addresses),
             &config.allow_networks,
             &config.roots,
@@ -58,6 +58,22 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("seal = true\nseal = true", "2:1: duplicate key"),
     ("seal", "1:5: key with no value, expected `=`"),
+    (
+        "[[listener]]\nkind = 'socketmap'\nlisten = '127.0.0.1:8461'\ntls_key = 'x'",
+        "4:11: `tls_key` is for listeners that take mail: the socketmap protocol has no TLS; remove it, and keep the listener on loopback",
+    ),
+    (
+        "[[listener]]\nkind = 'socketmap'\nlisten = '127.0.0.1:8461'\ntls_required = true",
+        "1:1: `tls_required` is for listeners that take mail: the socketmap protocol has no TLS; remove it, and keep the listener on loopback",
+    ),
+    (
+        "[[listener]]\nkind = 'socketmap'\nlisten = '127.0.0.1:8461'\nallow = []",
+        "4:9: `allow` is empty, so that no MTA could connect; list its networks, or remove the key for loopback",
+    ),
+    (
+        "[[listener]]\nkind = 'lmtp'\nlisten = '127.0.0.1:8461'\ntlsrpt = true",
+        "4:10: `tlsrpt` is for `kind = \"socketmap\"`: it tells Postfix what to report; remove it here",
+    ),
     // Values.
     (
         "seal = 'yes'",
@@ -126,7 +142,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[listener]]\nkind = 'smtp'",
-        "2:8: unknown word `smtp`; write one of: relay, lmtp",
+        "2:8: unknown word `smtp`; write one of: relay, lmtp, socketmap",
     ),
     (
         "\n[[listener]]\nkind = 'relay'",
@@ -187,14 +203,14 @@ fn the_annotated_example_says_what_the_defaults_are() {
     assert!(empty.warnings.is_empty());
 }
 
-/// Turns `# key = value` into `key = value`.
+/// Turns `# key = value` into `key = value`, and `# [[table]]` into `[[table]]`.
 fn uncommented(text: &str) -> String {
     let is_key = |line: &str| {
         line.split_once(" = ")
             .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
     };
     let lines = text.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) => rest,
+        Some(rest) if is_key(rest) || rest.starts_with("[[") => rest,
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -228,6 +244,7 @@ fn the_keys_that_the_example_comments_out_are_keys() {
     assert_eq!(config.dns.anchor, root_key().parse().unwrap());
     assert!(matches!(config.listeners[0].tls, MtaTls::Offered(_)));
     assert!(matches!(config.listeners[1].tls, MtaTls::Off));
+    assert_eq!(config.maps[0].listen, "127.0.0.1:8461".parse().unwrap());
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
 }
 
@@ -239,6 +256,7 @@ fn what_is_shown_parses_again_to_the_same() {
     let text = "policies = 'rules'\nhostname = '[192.0.2.1]'\nseal = false\n\
         [[listener]]\nkind = 'lmtp'\nlisten = '[::1]:0'\nallow = ['10.1.2.3/8', '192.0.2.1']\n\
         tls_certificate = 'mta.pem'\ntls_key = 'mta.key'\ntls_required = true\n\
+        [[listener]]\nkind = 'socketmap'\nlisten = '[::1]:0'\ntlsrpt = true\n\
         [admin]\nenabled = false\n[dns]\nservers = ['::1', '192.0.2.1:5353']\n\
         dnssec = 'trust-ad'\ntrusted_path = true\ntrust_anchor = 'root.key'\ndane = 'required'\n\
         [mx]\naddresses = 'ipv4-only'\nallow_networks = ['10.0.0.0/8']\ndead_for = '0s'\n\
@@ -260,8 +278,8 @@ fn what_is_shown_parses_again_to_the_same() {
     assert_eq!(body(&again), body(&config));
     let settings = |config: &Config| {
         format!(
-            "{:?} {:?} {:?} {:?}",
-            config.settings, config.dns, config.addresses, config.log
+            "{:?} {:?} {:?} {:?} {:?}",
+            config.settings, config.maps, config.dns, config.addresses, config.log
         )
     };
     assert_eq!(settings(&again), settings(&config));

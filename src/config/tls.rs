@@ -41,10 +41,11 @@ pub(super) fn roots(file: &File, source: Source<'_>) -> Result<Roots, ConfigErro
     })
 }
 
-/// The roots of one CA file.
+/// The roots of one CA file, by a path that means the same to other programs.
 pub(super) fn ca_file(file: &Spanned<PathBuf>, source: Source<'_>) -> Result<Roots, ConfigError> {
+    let path = super::meaning::absolute(&source.resolve(file.get_ref()));
     Ok(Roots {
-        source: file.get_ref().display().to_string(),
+        source: path.display().to_string(),
         anchors: anchors_of(file, source)?,
     })
 }

@@ -62,12 +62,12 @@ pub fn decide(question: &Question<'_>) -> Verdict {
 }
 
 impl Question<'_> {
-    fn level(&self) -> &Level {
+    pub(super) fn level(&self) -> &Level {
         self.rule
             .map_or(&Level::Standard(Floor::May), |rule| &rule.level)
     }
 
-    fn mode(&self) -> Mode {
+    pub(super) fn mode(&self) -> Mode {
         self.rule.map_or(Mode::Enforce, |rule| rule.mode)
     }
 
@@ -78,7 +78,7 @@ impl Question<'_> {
 
     /// Whose word it is where the destination publishes nothing. `standard` whose floor is `may` demands
     /// nothing of its own.
-    fn own_policy(&self) -> Policy {
+    pub(super) fn own_policy(&self) -> Policy {
         match self.level() {
             Level::Standard(Floor::May) => Policy::Opportunistic,
             _ => Policy::Rule,

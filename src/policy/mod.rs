@@ -18,6 +18,7 @@ pub mod facts;
 pub mod failure;
 pub mod handshake;
 pub mod outcome;
+pub mod postfix;
 pub mod refusal;
 pub mod requirement;
 pub mod rules;

@@ -175,6 +175,62 @@ pub enum Event<'a> {
     Attempt(&'a Peer, Option<&'a Failure>),
     /// A leg ended.
     Outcome(&'a Outcome),
+    /// Something happened at the policy table for Postfix.
+    Map(MapEvent),
+}
+
+/// What happens at the policy table for Postfix.
+#[derive(Debug, Clone, Copy)]
+pub enum MapEvent {
+    /// A client was let in.
+    Opened,
+    /// It is gone.
+    Closed,
+    /// A client was turned away.
+    Refused(Refusal),
+    /// A request was answered.
+    Answered(MapResult),
+}
+
+/// The listener of the policy table: its kind in the configuration, and its metric label.
+pub const MAP_LISTENER: &str = "socketmap";
+
+/// How a request to the policy table was answered. The `result` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MapResult {
+    /// With a policy.
+    Ok,
+    /// Nothing is asked of the destination.
+    NotFound,
+    /// Nobody knows at present.
+    Temp,
+    /// The configuration, here or at Postfix, must be changed first.
+    Perm,
+}
+
+impl MapResult {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::NotFound, Self::Temp, Self::Perm];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NotFound => "notfound",
+            Self::Temp => "temp",
+            Self::Perm => "perm",
+        }
+    }
+
+    /// The exit code of `waxseal query`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::NotFound => 1,
+            Self::Perm => 2,
+            Self::Temp => 3,
+        }
+    }
 }
 
 /// How a look-up of a destination went. The `result` label of the metrics.

@@ -49,21 +49,21 @@ async fn every_row_of_the_decision_table_holds() {
     golden::compare(TABLE, &actual);
 }
 
-fn is_verdict(line: &str) -> bool {
+pub(super) fn is_verdict(line: &str) -> bool {
     line.starts_with("=>") || line.starts_with("   ")
 }
 
 /// One row as written.
 #[derive(Default)]
-struct Row<'t> {
+pub(super) struct Row<'t> {
     rules: Vec<&'t str>,
-    to: Option<&'t str>,
+    pub(super) to: Option<&'t str>,
     from: Option<&'t str>,
     facts: Vec<&'t str>,
 }
 
 impl<'t> Row<'t> {
-    fn parse(lines: &[&'t str]) -> Self {
+    pub(super) fn parse(lines: &[&'t str]) -> Self {
         let mut row = Self::default();
         for line in lines.iter().filter(|line| !line.starts_with('#')) {
             let (key, value) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
@@ -90,7 +90,7 @@ impl<'t> Row<'t> {
     }
 
     /// A gate that has loaded the rules and asks the facts.
-    async fn gate(&self) -> Result<Gate, String> {
+    pub(super) async fn gate(&self) -> Result<Gate, String> {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("policies");
         std::fs::create_dir(&folder).unwrap();
@@ -127,8 +127,9 @@ impl<'t> Row<'t> {
         let mut dns = TableDns::default();
         self.facts.iter().for_each(|fact| dns.learn(fact));
         let mut of_dns = self.facts.iter().filter(|fact| !fact.starts_with("sts"));
-        if of_dns.next().is_none() && !self.to.unwrap().starts_with('[') {
-            dns.learn(&format!("10 mx.{} 192.0.2.1", self.to.unwrap()));
+        let to = self.to.unwrap();
+        if of_dns.next().is_none() && to.parse::<Domain>().is_ok() {
+            dns.learn(&format!("10 mx.{to} 192.0.2.1"));
         }
         dns
     }

@@ -14,4 +14,5 @@ mod lifecycle;
 mod limits;
 mod mta_sts;
 mod routing;
+mod socketmap;
 mod support;

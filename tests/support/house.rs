@@ -106,6 +106,11 @@ impl House {
         self.address(Ingress::Lmtp)
     }
 
+    /// The address of the `socketmap` listener.
+    pub(crate) fn map(&self) -> SocketAddr {
+        *self.app.maps().first().expect("the listener is configured")
+    }
+
     /// An MTA that has said EHLO to `relay`.
     pub(crate) async fn smtp_client(&self) -> Mta {
         Mta::smtp(self.relay()).await

@@ -16,7 +16,7 @@ const NOT_ASKED: &MtaSts = &MtaSts::Absent(NoMtaSts::NotAsked);
 
 impl Question<'_> {
     /// The domain's policy, unless the rule says that it does not count.
-    pub(super) fn mta_sts(&self) -> &MtaSts {
+    pub(in crate::policy) fn mta_sts(&self) -> &MtaSts {
         match self.rule.map(|rule| rule.mta_sts) {
             Some(MtaStsUse::Ignored) => NOT_ASKED,
             None | Some(MtaStsUse::Followed) => &self.facts.mta_sts,
@@ -48,7 +48,7 @@ impl Question<'_> {
     }
 
     /// The host's name, where the domain's policy has it, enforced or tested.
-    pub(super) fn named_by_policy<'h>(&self, host: &'h MailHost) -> Option<&'h Host> {
+    pub(in crate::policy) fn named_by_policy<'h>(&self, host: &'h MailHost) -> Option<&'h Host> {
         let name = host.name()?;
         match &self.facts.mta_sts {
             MtaSts::Policy(fetched) if fetched.policy.covers(name) => Some(name),

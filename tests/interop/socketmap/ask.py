@@ -1,0 +1,311 @@
+"""Real Postfix asks waxseal's policy table, and then delivers or keeps the mail.
+
+`run` beside this file starts it, in network and mount namespaces of its own. `questions.py` has the cases, `policies.py` the
+web server of the MTA-STS policies; DNS and MX hosts are those of the DANE lab (`../dane`).
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import smtplib
+import subprocess
+import sys
+
+import policies
+import zones
+from hosts import Authorities, Host, Internet
+from lab import Lab, LabError, Process, listening, print_logs, run, wait_until
+from postfix import Instance
+from questions import CASES, NO_DOMAINS, PLAINTEXT, Kept, Sent
+
+GATE = "127.54.0.20"
+POSTFIX = "127.54.0.10"
+TABLE = f"socketmap:inet:{GATE}:8461:waxseal"
+PATIENCE = 120
+
+CONFIG = """\
+hostname = "gate.test"
+policies = "policies"
+
+[[listener]]
+kind = "socketmap"
+listen = "{gate}:8461"
+
+[admin]
+listen = "{gate}:9825"
+
+[store]
+path = "waxseal.db"
+
+[dns]
+servers = ["{resolver}:53"]
+dnssec = "trust-ad"
+timeout = "2s"
+
+[mx]
+allow_networks = ["127.0.0.0/8"]
+
+[tls]
+roots = "none"
+ca_files = ["{root}"]
+"""
+
+SENDING = """\
+smtp_tls_policy_maps = {table}
+smtp_tls_security_level = may
+smtp_dns_support_level = dnssec
+smtp_tls_mandatory_protocols = >=TLSv1.2
+smtp_tls_fingerprint_digest = sha256
+smtp_tls_CAfile = {root}
+smtp_tls_loglevel = 1
+smtp_connection_cache_on_demand = no
+"""
+
+
+class Postfix(Instance):
+    """A Postfix that delivers by itself, and asks the table how."""
+
+    def __init__(self, lab, root):
+        main = SENDING.format(table=TABLE, root=root)
+        super().__init__(lab, "sender", main, f"{POSTFIX}:25 inet n - n - - smtpd\n", [])
+
+    def start(self):
+        super().start()
+        wait_until(self.name, lambda: listening(POSTFIX, 25), 20)
+
+    def look_up(self, key):
+        """What `postmap -q` prints: the policy, nothing, or the word of the failure."""
+        done = subprocess.run(["postmap", "-c", self.config, "-q", key, TABLE], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        failure = re.search(r"socketmap server (temporary|permanent) error", done.stderr)
+        if failure:
+            return {"temporary": "TEMP", "permanent": "PERM"}[failure[1]], done.stderr
+        if done.returncode not in (0, 1):
+            raise LabError(f"postmap -q {key}: exit code {done.returncode}\n{done.stderr}")
+        return done.stdout.strip(), done.stderr
+
+    def send(self, domain):
+        with smtplib.SMTP(POSTFIX, 25, local_hostname="client.test", timeout=PATIENCE) as session:
+            session.sendmail("", [f"ottokar@{domain}"], "Subject: wax\r\n\r\nhello\r\n")
+
+    def fates(self, domains):
+        """What became of the first try of each: domain -> (word, log line)."""
+        fates = {}
+
+        def all_known():
+            for domain, fate in self._told():
+                fates.setdefault(domain, fate)
+            return set(domains) <= set(fates)
+
+        wait_until("deliveries", all_known, PATIENCE)
+        return fates
+
+    def _told(self):
+        tls = {}
+        for line in self.log.read_text().splitlines():
+            seen = re.search(r" (postfix/\w+\[\d+\]): (.*)", line)
+            if not seen:
+                continue
+            process, text = seen.groups()
+            if "TLS connection established to" in text:
+                tls[process] = text.split()[0]
+            status = re.search(r"to=<[^@]*@([^>]*)>, .* status=(\w+) \((.*)\)", text)
+            if status:
+                domain, word, reason = status.groups()
+                how = tls.pop(process, PLAINTEXT)
+                yield domain, (how if word == "sent" else "kept", reason)
+
+
+class Row:
+    """A case in the lab: its names, its hosts, what was heard and what became of it."""
+
+    def __init__(self, case, number):
+        self.case = case
+        self.domain = f"{case.name}.{case.zone}.test"
+        self.hosts = [
+            Host(2 * number + at, set(mx.shows.split()), mx.named or self.host_name(at)) for at, mx in enumerate(case.mx)
+        ]
+
+    def host_name(self, at):
+        return f"mx{at + 1}.{self.domain}"
+
+    def put_into(self, lab_zones):
+        for at, (host, mx) in enumerate(zip(self.hosts, self.case.mx)):
+            name = f"{self.host_name(at)}."
+            lab_zones.add(f"{self.domain}.", "MX", f"{10 * (at + 1)} {name}")
+            lab_zones.add(name, "A", host.address)
+            if mx.tlsa:
+                data = host.certificate.tlsa("1", "1") if mx.tlsa == "own" else "00" * 32
+                lab_zones.add(f"_25._tcp.{name}", "TLSA", f"3 1 1 {data}")
+        if self.case.policy:
+            lab_zones.add(f"_mta-sts.{self.domain}.", "TXT", '"v=STSv1; id=1;"')
+            lab_zones.add(f"mta-sts.{self.domain}.", "A", policies.ADDRESS)
+        if self.case.lame:
+            lab_zones.add(f"{self.case.lame}.{self.domain}.", "NS", "ns3.test.")
+
+    def fill(self, text, root):
+        """The text with the names of this lab."""
+        certificate = self.hosts[0].certificate
+        digest = certificate.tlsa("0", "1") if certificate else ""
+        colons = ":".join(digest[at:at + 2].upper() for at in range(0, len(digest), 2))
+        names = {"{domain}": self.domain, "{mx1}": self.host_name(0), "{mx2}": self.host_name(1),
+                 "{print1}": digest, "{colons1}": colons, "{root}": str(root)}
+        for word, value in names.items():
+            text = text.replace(word, value)
+        return text
+
+    def judge(self, fate):
+        """What is wrong with what became of the message."""
+        word, reason = fate
+        expected = self.case.fate
+        if isinstance(expected, Sent) and word != expected.how:
+            yield f"{word} ({reason}), expected: {expected}"
+        if isinstance(expected, Kept) and not (word == "kept" and re.search(expected.reason, reason)):
+            yield f"{word} ({reason}), expected: {expected}"
+
+
+class Experiment:
+    """waxseal, Postfix, and the internet around them."""
+
+    def __init__(self, lab, binary, cases):
+        self._lab = lab
+        self._binary = binary
+        self.rows = [Row(case, CASES.index(case)) for case in cases]
+        self._config = lab.dir / "waxseal.toml"
+
+    def prepare(self):
+        run(["ip", "link", "set", "lo", "up"])
+        directory = self._lab.dir / "certificates"
+        authorities = Authorities(directory)
+        self._root = authorities.root.file
+        for row in self.rows:
+            for host in row.hosts:
+                host.certify(authorities, directory)
+        self._resolve()
+        self._publish(authorities)
+        self._configure()
+        self._waxseal = Process(self._lab, "waxseal-daemon", [self._binary, "run", "--config", self._config])
+        wait_until("waxseal", lambda: listening(GATE, 8461), 30, self._waxseal.running)
+        Internet(self._lab, [host for row in self.rows for host in row.hosts], tls=True).start()
+        self.postfix = Postfix(self._lab, self._root)
+        self.postfix.start()
+
+    def _resolve(self):
+        lab_zones = zones.Zones(self._lab)
+        for row in self.rows:
+            row.put_into(lab_zones)
+        lab_zones.write()
+        zones.start(self._lab, lab_zones)
+        resolv_conf = self._lab.dir / "resolv.conf"
+        resolv_conf.write_text(f"nameserver {zones.RESOLVER}\noptions trust-ad edns0\n")
+        run(["mount", "--bind", resolv_conf, "/etc/resolv.conf"])
+
+    def _publish(self, authorities):
+        texts, chains = {}, {}
+        for row in self.rows:
+            if row.case.policy:
+                mode, host = row.case.policy
+                name = f"mta-sts.{row.domain}"
+                texts[name] = policies.text(mode, row.fill(host, self._root))
+                leaf, _ = authorities.leaf(name, name, set())
+                chains[name] = self._lab.dir / f"{name}.pem"
+                chains[name].write_text(leaf.key.read_text() + leaf.pem())
+        if texts:
+            policies.serve(self._lab, texts, chains)
+
+    def _configure(self):
+        rules = [f"[[rule]]\ndomains = ['{row.domain}']\n{row.fill(row.case.rule, self._root)}\n"
+                 for row in self.rows if row.case.rule]
+        (self._lab.dir / "policies").mkdir()
+        (self._lab.dir / "policies/00-lab.toml").write_text("\n".join(rules))
+        config = CONFIG.format(gate=GATE, resolver=zones.RESOLVER, root=self._root)
+        self._config.write_text(config)
+
+    def heard(self, row):
+        """What Postfix hears, and what `waxseal query` says that it does."""
+        expected = row.fill(row.case.answer, self._root)
+        answer, told = self.postfix.look_up(row.domain)
+        if answer != expected:
+            yield f"Postfix hears {answer!r}, expected {expected!r} {told}"
+        query = subprocess.run([self._binary, "query", row.domain, "--json", "--config", self._config],
+                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        said = json.loads(query.stdout)
+        by_query = {"ok": said["policy"], "notfound": ""}.get(said["result"], said["result"].upper())
+        if by_query != answer:
+            yield f"waxseal query says {by_query!r}, Postfix hears {answer!r}"
+
+    def keys_without_answer(self):
+        for key in NO_DOMAINS:
+            answer, told = self.postfix.look_up(key)
+            if answer:
+                yield f"{key}: {answer!r} {told}"
+
+    def stops(self):
+        """Without waxseal the mail waits, and nothing leaves unasked."""
+        code = self._waxseal.stop(patience=40)
+        if code != 0:
+            yield f"exit code {code} after SIGTERM (negative: the signal that ended it)"
+        answer, told = self.postfix.look_up("gone.open.test")
+        if answer or "lookup error" not in told:
+            yield f"Postfix hears {answer!r} from nobody {told}"
+
+    def log(self):
+        return self._waxseal.log.read_text(errors="replace")
+
+
+class Report:
+    """One line a check."""
+
+    def __init__(self):
+        self.failed = self.passed = 0
+
+    def tell(self, name, complaints):
+        complaints = list(complaints)
+        print(f"{'FAILED' if complaints else 'ok'} {name}", *complaints, sep="\n    ", flush=True)
+        self.failed += bool(complaints)
+        self.passed += not complaints
+
+
+def examine(experiment, report):
+    heard = {row: list(experiment.heard(row)) for row in experiment.rows}
+    for row in experiment.rows:
+        experiment.postfix.send(row.domain)
+    fates = experiment.postfix.fates([row.domain for row in experiment.rows])
+    for row in experiment.rows:
+        report.tell(row.case.name, [*heard[row], *row.judge(fates[row.domain])])
+    report.tell("no-domains", experiment.keys_without_answer())
+    report.tell("log-names-nobody", ["the log mentions a mailbox"] if "ottokar" in experiment.log() else [])
+    report.tell("stops-when-told", experiment.stops())
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/interop/socketmap/run", description=__doc__.partition("\n")[0])
+    parser.add_argument("--case", choices=[case.name for case in CASES], action="append", metavar="NAME")
+    parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
+    return parser.parse_args()
+
+
+def main():
+    # A runner that gives up sends SIGTERM; the servers must be stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options = arguments()
+    lab, report = Lab(options.keep), Report()
+    cases = [case for case in CASES if not options.case or case.name in options.case]
+    try:
+        experiment = Experiment(lab, os.path.abspath(os.environ["WAXSEAL"]), cases)
+        experiment.prepare()
+        examine(experiment, report)
+    except (LabError, OSError, subprocess.SubprocessError) as error:
+        report.tell("lab", [str(error)])
+    finally:
+        if report.failed:
+            print_logs(lab)
+        lab.close()
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
