@@ -45,15 +45,19 @@ def that_occurred(metric, by, where=""):
 
 def share(metric, where, by=""):
     """The part of all events that `where` picks."""
-    by = f" by ({by})" if by else ""
-    part, whole = (f"sum{by} (rate({metric}{{{labels}@selected}}[$__rate_interval]))" for labels in (where, ""))
-    return f"{part} / {whole}"
+    return _part(metric, where, "rate", "$__rate_interval", by)
 
 
 def share_of_range(metric, where):
     """The part of all events that `where` picks, over the whole time shown."""
-    part, whole = (f"sum(increase({metric}{{{labels}@selected}}[$__range]))" for labels in (where, ""))
-    return f"{part} / {whole}"
+    return _part(metric, where, "increase", "$__range")
+
+
+def _part(metric, where, function, time, by=""):
+    by = f" by ({by})" if by else ""
+    part, whole = (f"sum{by} ({function}({metric}{{{labels}@selected}}[{time}]))" for labels in (where, ""))
+    # Where events of the kind have never been seen there is no series of them, and their part is 0.
+    return f"({part} or 0 * {whole}) / {whole}"
 
 
 def quantiles(metric):

@@ -15,7 +15,7 @@ GLANCE = [
     Number(
         2, "Left in plaintext", share_of_range("waxseal_deliveries_total", OPEN),
         """The part of all delivered messages that left without encryption. If it is high, look in the log for
-        encryption=plaintext to see the domains; a rule with tls = encrypt holds their mail back until they offer TLS.""",
+        encryption="plaintext" to see the domains; a rule with tls = encrypt holds their mail back until they offer TLS.""",
         unit="percentunit", limits=[("green", None), ("yellow", 0.02), ("red", 0.1)], empty="no mail",
     ),
     Number(
@@ -29,7 +29,7 @@ GLANCE = [
         4, "Held back by policy", "sum(increase(waxseal_blocked_total{@selected}[$__range]))",
         """How often waxseal held mail back because no server proved what the policy asks for. Each new try of the MTA counts again.
         A few are waxseal at work; if there are many, the panel by reason below says what is missing, and the log
-        (result=blocked) says where.""",
+        (result="blocked") says where.""",
         limits=[("text", None), ("yellow", 1)], decimals=0,
     ),
     Number(
@@ -50,7 +50,7 @@ LEFT = [
     Graph(
         11, "Sealed and open, messages per minute", {"{{encryption}}": per_minute("waxseal_deliveries_total", "encryption")},
         """Messages that an MX accepted, with TLS and without. If the red part grows, find the domains in the log
-        (encryption=plaintext): either a big destination lost its TLS, or somebody on the way suppresses STARTTLS.""",
+        (encryption="plaintext"): either a big destination lost its TLS, or somebody on the way suppresses STARTTLS.""",
         stack="normal",
     ),
     Graph(
@@ -69,7 +69,7 @@ LEFT = [
     Graph(
         13, "In plaintext, share of messages", {"in plaintext": share("waxseal_deliveries_total", OPEN)},
         """The number that should never rise unnoticed; the alert WaxsealPlaintextShareRises compares it with the week before.
-        Where it rises, look in the log for encryption=plaintext and ask `waxseal check DOMAIN --connect`.""",
+        Where it rises, look in the log for encryption="plaintext" and ask `waxseal check DOMAIN --connect`.""",
         unit="percentunit",
     ),
     Graph(

@@ -77,7 +77,7 @@ WORK = [
         stack="normal",
     ),
     Graph(
-        22, "Content sent", {"{{encryption}}": "sum by (encryption) (rate(waxseal_message_bytes_total{@selected}[$__rate_interval]))"},
+        22, "Content sent, octets a second", {"{{encryption}}": "sum by (encryption) (rate(waxseal_message_bytes_total{@selected}[$__rate_interval]))"},
         """Octets of content a second, sealed and open. If it stands at the capacity of the line, mail takes longer; nothing is lost.""",
         unit="Bps", stack="normal",
     ),
@@ -93,12 +93,12 @@ WORK = [
 
 PROCESS = [
     Graph(
-        31, "CPU", {"{{instance}}": "rate(process_cpu_seconds_total{@selected}[$__rate_interval])"},
+        31, "CPU, by instance", {"{{instance}}": "rate(process_cpu_seconds_total{@selected}[$__rate_interval])"},
         """Processors in use; 100 % is one of them. Near the number that the machine has, mail slows down: give it more, or add an instance.""",
         unit="percentunit",
     ),
     Graph(
-        32, "Memory", {
+        32, "Memory, by instance", {
             "{{instance}} resident": "process_resident_memory_bytes{@selected}",
             "{{instance}} virtual": "process_virtual_memory_bytes{@selected}",
         },
@@ -117,7 +117,7 @@ PROCESS = [
         width=8,
     ),
     Graph(
-        35, "Up for", {"{{instance}}": "time() - process_start_time_seconds{@selected}"},
+        35, "Up for, by instance", {"{{instance}}": "time() - process_start_time_seconds{@selected}"},
         """A saw with many teeth is a service that keeps being restarted: look into its log.""",
         unit="dtdurations", width=8,
     ),

@@ -122,7 +122,7 @@ CONFIGURATION = [
         width=8,
     ),
     Graph(
-        32, "Configuration in force for", {"{{instance}}": "time() - waxseal_config_last_reload_timestamp_seconds{@selected}"},
+        32, "Configuration in force for, by instance", {"{{instance}}": "time() - waxseal_config_last_reload_timestamp_seconds{@selected}"},
         """The age of what is in force on each instance. In a fleet the lines should lie together; one that stays above the others missed
         a change.""",
         unit="dtdurations", width=8,

@@ -18,7 +18,7 @@ GLANCE = [
     Number(
         2, "TLS 1.3", share_of_range(HANDSHAKES, 'version="TLSv1.3", '),
         """The part of the handshakes in TLS 1.3; the rest is 1.2, as nothing older is spoken. Nothing to do: it depends on the other
-        side. A rule with min_version = 1.3 demands it of partners.""",
+        side. A rule with min_version = "1.3" demands it of partners.""",
         unit="percentunit", empty="no TLS",
     ),
     Number(

@@ -1,6 +1,6 @@
-use std::time::Duration;
-
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::dane;
@@ -322,22 +322,53 @@ fn the_order_of_the_labels_is_that_of_the_declaration() {
     }
 }
 
-#[test]
-fn the_readme_names_every_metric_and_no_other() {
+/// The names of all metrics of waxseal's own.
+fn declared() -> BTreeSet<String> {
     let metrics = Metrics::new().unwrap();
     metrics
         .handshakes
         .with_label_values(&["", "", "", ""])
         .inc();
     let text = metrics.render().unwrap();
-    let declared: BTreeSet<&str> = text
-        .lines()
+    text.lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .filter(|name| name.starts_with("waxseal_"))
-        .collect();
-    let written: BTreeSet<&str> = include_str!("../../README.md")
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The words of a text that look like them. What Prometheus records has a colon in its name.
+fn named(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c))
         .filter(|word| word.starts_with("waxseal_"))
-        .collect();
-    assert_eq!(written, declared);
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_readme_names_every_metric_and_no_other() {
+    assert_eq!(named(include_str!("../../README.md")), declared());
+}
+
+#[test]
+fn dashboards_and_alerts_name_no_metric_that_is_gone() {
+    let declared = declared();
+    let mut seen = BTreeSet::new();
+    for folder in ["dashboards", "prometheus"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("grafana")
+            .join(folder);
+        for file in folder.read_dir().unwrap() {
+            let path = file.unwrap().path();
+            for name in named(&std::fs::read_to_string(&path).unwrap()) {
+                let family = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|part| name.strip_suffix(part))
+                    .unwrap_or(&name);
+                assert!(declared.contains(family), "{}: {name}", path.display());
+                seen.insert(family.to_owned());
+            }
+        }
+    }
+    assert!(!seen.is_empty());
 }
