@@ -28,6 +28,7 @@ use crate::net::resolver::SetupError;
 use crate::policy::outcome::Ingress;
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
+use crate::proxy::settings::{Chooser, Listener};
 use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
@@ -66,7 +67,7 @@ pub enum Error {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// `relay`, `lmtp` or `admin`.
+        /// The kind of the listener, or `admin`.
         what: &'static str,
         /// What the system says.
         error: io::Error,
@@ -250,26 +251,10 @@ impl App {
         if let Some(admin) = self.admin {
             let _ = writeln!(text, "waxseal: metrics on http://{admin}/metrics");
         }
-        let postfix = |(kind, address): &(Ingress, SocketAddr)| match kind {
-            Ingress::Lmtp => format!("postconf -e 'default_transport = lmtp:inet:{address}'"),
-            Ingress::Relay => {
-                format!(
-                    "postconf -e 'relayhost = [{}]:{}'",
-                    address.ip(),
-                    address.port()
-                )
-            }
-        };
-        let lmtp = self
-            .listeners
-            .iter()
-            .find(|(kind, _)| *kind == Ingress::Lmtp);
-        if let Some(listener) = lmtp.or(self.listeners.first()) {
-            let _ = writeln!(
-                text,
-                "waxseal: to point Postfix at it: {}",
-                postfix(listener)
-            );
+        let of = |wanted| self.listeners.iter().find(|(kind, _)| *kind == wanted);
+        let pointed = of(Ingress::Lmtp).or(of(Ingress::Relay));
+        if let Some(command) = pointed.and_then(to_point_postfix) {
+            let _ = writeln!(text, "waxseal: to point Postfix at it: {command}");
         }
         text
     }
@@ -280,6 +265,18 @@ impl App {
         self.draining.send_replace(true);
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn to_point_postfix((kind, address): &(Ingress, SocketAddr)) -> Option<String> {
+    let (ip, port) = (address.ip(), address.port());
+    match kind {
+        Ingress::Lmtp => Some(format!(
+            "postconf -e 'default_transport = lmtp:inet:{address}'"
+        )),
+        Ingress::Relay => Some(format!("postconf -e 'relayhost = [{ip}]:{port}'")),
+        // The firewall is pointed at the one; Postfix does not speak the other.
+        Ingress::Transparent | Ingress::Socks5 => None,
     }
 }
 
@@ -295,9 +292,7 @@ async fn bind_all(config: &Config) -> Result<(Sockets, Vec<SocketAddr>), Error> 
         admin: None,
     };
     for listener in &config.listeners {
-        sockets
-            .listeners
-            .push(bind(listener.listen, listener.kind.label()).await?);
+        sockets.listeners.push(open(listener).await?);
     }
     if let Some(address) = config.admin {
         sockets.admin = Some(bind(address, "admin").await?);
@@ -305,6 +300,21 @@ async fn bind_all(config: &Config) -> Result<(Sockets, Vec<SocketAddr>), Error> 
     let all = sockets.listeners.iter().chain(&sockets.admin);
     let own = all.filter_map(|socket| socket.local_addr().ok()).collect();
     Ok((sockets, own))
+}
+
+/// Opens the socket of a listener for MTAs.
+async fn open(listener: &Listener) -> Result<TcpListener, Error> {
+    let (address, what) = (listener.listen, listener.kind.label());
+    match &listener.chooser {
+        Chooser::Firewall { redirect, .. } => {
+            redirect.listen(address).map_err(|error| Error::Listen {
+                address,
+                what,
+                error,
+            })
+        }
+        Chooser::Waxseal | Chooser::Socks { .. } => bind(address, what).await,
+    }
 }
 
 async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, Error> {

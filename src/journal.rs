@@ -24,6 +24,10 @@ impl Observer for Journal {
                 let reason = error.result_type();
                 warn!(%domain, reason, "the MTA-STS policy cannot be fetched: {error}");
             }
+            Event::PassedThrough(listener, why) => {
+                let (listener, reason) = (listener.label(), why.label());
+                info!(listener, reason, "passed a connection through untouched");
+            }
             // Numbers, which the metrics keep.
             Event::SessionOpened(_)
             | Event::SessionClosed(_)
@@ -167,7 +171,13 @@ fn refused(listener: Ingress, refusal: Refusal) {
         | Refusal::Overloaded
         | Refusal::BareNewline
         | Refusal::LineTooLong
-        | Refusal::StarttlsInjection => warn!(listener, reason, "turned an MTA away"),
+        | Refusal::StarttlsInjection
+        | Refusal::NotSmtp
+        | Refusal::Loop
+        | Refusal::NotRedirected
+        | Refusal::WrongPort
+        | Refusal::Unauthenticated
+        | Refusal::BadRequest => warn!(listener, reason, "turned an MTA away"),
         Refusal::Draining | Refusal::Idle | Refusal::TooBig => {
             info!(listener, reason, "turned an MTA away");
         }
@@ -184,6 +194,7 @@ mod tests {
     use crate::dane::{Evidence, Mismatch, MismatchKind};
     use crate::mtasts::FetchError;
     use crate::policy::authorize::Authentication;
+    use crate::policy::failure::Unreached;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::rules::Origin;
     use crate::policy::verdict::Policy;
@@ -400,7 +411,7 @@ mod tests {
 
     #[test]
     fn attempts_and_refusals_are_logged_when_they_fail() {
-        let failure = peer().failure(Fault::Unreachable("connection refused".to_owned()));
+        let failure = peer().failure(Fault::Unreachable(Unreached::Refused));
         let lines = lines(&[
             Event::Attempt(&peer(), None),
             Event::Attempt(&peer(), Some(&failure)),

@@ -30,7 +30,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | L0 | [`name`], [`time`], [`x509`] |
-//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`] |
+//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socks`] |
 //! | L2 | [`policy`] |
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
@@ -54,6 +54,7 @@ pub mod net;
 pub mod policy;
 pub mod proxy;
 pub mod smtp;
+pub mod socks;
 pub mod store;
 pub mod time;
 pub mod x509;

@@ -10,7 +10,9 @@ use prometheus::{Error, Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registr
 use crate::mtasts::{FetchError, Mode};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
-use crate::policy::outcome::{End, Event, Ingress, Link, LookupResult, Observer, Outcome};
+use crate::policy::outcome::{
+    End, Event, Ingress, Link, LookupResult, Observer, Outcome, Untouched,
+};
 use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
 use crate::store::Stats;
@@ -107,6 +109,11 @@ metrics! {
     refused: IntCounterVec = |new| {
         let reasons = Refusal::ALL.map(Refusal::label);
         new.counters_of("waxseal_refused_total", ["listener", "reason"], listeners(), &reasons)
+    };
+    /// Connections that were passed through untouched: nothing is known of the mail in them.
+    passthrough: IntCounterVec = |new| {
+        let reasons = Untouched::ALL.map(Untouched::label);
+        new.counters_of("waxseal_passthrough_total", ["listener", "reason"], listeners(), &reasons)
     };
     /// Reloads of the configuration.
     reloads: ByWord<IntCounterVec> =
@@ -315,6 +322,10 @@ impl Observer for Metrics {
                     .of(failure.map_or(READY, Failure::reason))
                     .inc();
             }
+            Event::PassedThrough(listener, why) => self
+                .passthrough
+                .with_label_values(&[listener.label(), why.label()])
+                .inc(),
             Event::Outcome(outcome) => self.outcome(outcome),
         }
     }

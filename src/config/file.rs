@@ -74,6 +74,31 @@ pub(super) struct Listener {
     pub(super) tls_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls_client_ca: Option<Spanned<PathBuf>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<Spanned<Mode>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mta_starttls: Option<Spanned<MtaStarttls>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bypass: Option<Spanned<Vec<Network>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) users_file: Option<Spanned<PathBuf>>,
+}
+
+/// `mode` of a `transparent` listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    Redirect,
+    Tproxy,
+}
+
+/// `mta_starttls` of a listener whose MTAs choose the MX.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum MtaStarttls {
+    Hide,
+    Terminate,
+    Passthrough,
 }
 
 impl Listener {
@@ -88,6 +113,10 @@ impl Listener {
             tls_key: None,
             tls_required: false,
             tls_client_ca: None,
+            mode: None,
+            mta_starttls: None,
+            bypass: None,
+            users_file: None,
         }
     }
 }
@@ -110,6 +139,8 @@ fn max_sessions() -> Number<1, 1_000_000> {
 pub(super) enum Kind {
     Relay,
     Lmtp,
+    Transparent,
+    Socks5,
 }
 
 /// `[admin]`

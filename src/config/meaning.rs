@@ -10,10 +10,9 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{Config, LogSettings, Policies, dns, tls};
+use super::{Config, LogSettings, Policies, chooser, dns, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
-use crate::policy::outcome::Ingress;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, Listener, MxSettings, SealReply, Settings, Timeouts,
 };
@@ -82,14 +81,12 @@ fn listener(
         ));
     }
     Ok(Listener {
-        kind: match written.kind {
-            file::Kind::Relay => Ingress::Relay,
-            file::Kind::Lmtp => Ingress::Lmtp,
-        },
+        kind: chooser::ingress(written.kind),
         listen: written.listen.get_ref().0,
         allow: written.allow.get_ref().iter().map(|net| net.0).collect(),
         max_sessions: written.max_sessions.as_usize(),
-        tls: tls::mta_tls(listener, source)?,
+        tls: chooser::mta_tls(listener, source)?,
+        chooser: chooser::chooser(written, source)?,
     })
 }
 
@@ -268,6 +265,7 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
             &mut listener.tls_certificate,
             &mut listener.tls_key,
             &mut listener.tls_client_ca,
+            &mut listener.users_file,
         ];
         paths.into_iter().flatten().for_each(rewrite);
     }

@@ -2,6 +2,7 @@
 
 pub mod dial;
 pub mod https;
+pub mod redirect;
 pub mod resolver;
 pub mod stream;
 pub mod tls;
