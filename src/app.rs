@@ -31,7 +31,7 @@ use crate::net::resolver::SetupError;
 use crate::policy::outcome::{Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
-use crate::proxy::settings::Timeouts;
+use crate::proxy::settings::{Chooser, Listener, Timeouts};
 use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
@@ -74,7 +74,7 @@ pub enum Error {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// `relay`, `lmtp`, `socketmap` or `admin`.
+        /// The kind of the listener, or `admin`.
         what: &'static str,
         /// What the system says.
         error: io::Error,
@@ -319,23 +319,22 @@ impl App {
     }
 
     fn postfix_setting(&self) -> Option<String> {
-        let mut listeners = self.listeners.iter();
-        let lmtp = listeners.find(|(kind, _)| *kind == Ingress::Lmtp);
-        match (lmtp.or(self.listeners.first()), self.maps.first()) {
-            (Some((Ingress::Lmtp, address)), _) => {
-                Some(format!("default_transport = lmtp:inet:{address}"))
-            }
-            (Some((Ingress::Relay, address)), _) => {
-                Some(format!("relayhost = [{}]:{}", address.ip(), address.port()))
-            }
-            (None, Some(address)) => {
-                let table = mapserver::TABLE;
-                Some(format!(
-                    "smtp_tls_policy_maps = socketmap:inet:{address}:{table}"
-                ))
-            }
-            (None, None) => None,
+        let of = |wanted| {
+            let mut listeners = self.listeners.iter();
+            let found = listeners.find(|(kind, _)| *kind == wanted);
+            found.map(|(_, address)| address)
+        };
+        // Of the others the firewall is pointed at one, and Postfix does not speak the other.
+        if let Some(address) = of(Ingress::Lmtp) {
+            return Some(format!("default_transport = lmtp:inet:{address}"));
         }
+        if let Some(address) = of(Ingress::Relay) {
+            return Some(format!("relayhost = [{}]:{}", address.ip(), address.port()));
+        }
+        let (address, table) = (self.maps.first()?, mapserver::TABLE);
+        Some(format!(
+            "smtp_tls_policy_maps = socketmap:inet:{address}:{table}"
+        ))
     }
 
     /// Lets the transactions in flight end, and stops.
@@ -365,9 +364,7 @@ async fn bind_all(
         admin: None,
     };
     for listener in &config.listeners {
-        sockets
-            .listeners
-            .push(bind(listener.listen, listener.kind.label(), inherited).await?);
+        sockets.listeners.push(open(listener, inherited).await?);
     }
     for map in &config.maps {
         sockets
@@ -397,6 +394,25 @@ async fn bind(
         what,
         error,
     })
+}
+
+/// Opens the socket of a listener for MTAs.
+async fn open(listener: &Listener, inherited: &mut Inherited) -> Result<TcpListener, Error> {
+    let (address, what) = (listener.listen, listener.kind.label());
+    match &listener.chooser {
+        Chooser::Firewall { redirect, .. } => {
+            let socket = match inherited.at(address) {
+                Some(inherited) => inherited,
+                None => redirect.listen(address),
+            };
+            socket.map_err(|error| Error::Listen {
+                address,
+                what,
+                error,
+            })
+        }
+        Chooser::Waxseal | Chooser::Socks { .. } => bind(address, what, inherited).await,
+    }
 }
 
 /// Tells the service manager, if there is one that wants to know (`sd_notify(3)`).

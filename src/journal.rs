@@ -25,6 +25,10 @@ impl Observer for Journal {
                 warn!(%domain, reason, "the MTA-STS policy cannot be fetched: {error}");
             }
             Event::Map(MapEvent::Refused(refusal)) => refused(MAP_LISTENER, refusal),
+            Event::PassedThrough(listener, why) => {
+                let (listener, reason) = (listener.label(), why.label());
+                info!(listener, reason, "passed a connection through untouched");
+            }
             // Numbers, which the metrics keep.
             Event::SessionOpened(_)
             | Event::SessionClosed(_)
@@ -169,7 +173,13 @@ fn refused(listener: &str, refusal: Refusal) {
         | Refusal::Overloaded
         | Refusal::BareNewline
         | Refusal::LineTooLong
-        | Refusal::StarttlsInjection => warn!(listener, reason, "turned an MTA away"),
+        | Refusal::StarttlsInjection
+        | Refusal::NotSmtp
+        | Refusal::Loop
+        | Refusal::NotRedirected
+        | Refusal::WrongPort
+        | Refusal::Unauthenticated
+        | Refusal::BadRequest => warn!(listener, reason, "turned an MTA away"),
         Refusal::Draining | Refusal::Idle | Refusal::TooBig => {
             info!(listener, reason, "turned an MTA away");
         }
@@ -186,6 +196,7 @@ mod tests {
     use crate::dane::{Evidence, Mismatch, MismatchKind};
     use crate::mtasts::FetchError;
     use crate::policy::authorize::Authentication;
+    use crate::policy::failure::Unreached;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::outcome::Ingress;
     use crate::policy::rules::Origin;
@@ -410,7 +421,7 @@ mod tests {
 
     #[test]
     fn attempts_and_refusals_are_logged_when_they_fail() {
-        let failure = peer().failure(Fault::Unreachable("connection refused".to_owned()));
+        let failure = peer().failure(Fault::Unreachable(Unreached::Refused));
         let lines = lines(&[
             Event::Attempt(&peer(), None),
             Event::Attempt(&peer(), Some(&failure)),

@@ -30,7 +30,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | L0 | [`name`], [`time`], [`x509`] |
-//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socketmap`] |
+//! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socketmap`], [`socks`] |
 //! | L2 | [`policy`] |
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
@@ -56,6 +56,7 @@ pub mod policy;
 pub mod proxy;
 pub mod smtp;
 pub mod socketmap;
+pub mod socks;
 pub mod store;
 pub mod time;
 pub mod x509;

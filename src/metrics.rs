@@ -12,6 +12,7 @@ use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
 use crate::policy::outcome::{
     End, Event, Ingress, Link, LookupResult, MAP_LISTENER, MapEvent, MapResult, Observer, Outcome,
+    Untouched,
 };
 use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
@@ -113,6 +114,11 @@ metrics! {
     /// Requests to the policy table for Postfix.
     map_requests: ByWord<IntCounterVec> = |new| {
         new.counter_by("waxseal_socketmap_requests_total", "result", MapResult::ALL.map(MapResult::label))
+    };
+    /// Connections that were passed through untouched: nothing is known of the mail in them.
+    passthrough: IntCounterVec = |new| {
+        let reasons = Untouched::ALL.map(Untouched::label);
+        new.counters_of("waxseal_passthrough_total", ["listener", "reason"], listeners(), &reasons)
     };
     /// Reloads of the configuration.
     reloads: ByWord<IntCounterVec> =
@@ -337,6 +343,10 @@ impl Observer for Metrics {
                     .of(failure.map_or(READY, Failure::reason))
                     .inc();
             }
+            Event::PassedThrough(listener, why) => self
+                .passthrough
+                .with_label_values(&[listener.label(), why.label()])
+                .inc(),
             Event::Outcome(outcome) => self.outcome(outcome),
             Event::Map(event) => self.map(event),
         }

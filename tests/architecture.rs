@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and its floor. A module may import its own floor and those below.
-const FLOORS: [(&str, u8); 24] = [
+const FLOORS: [(&str, u8); 25] = [
     ("name", 0),
     ("time", 0),
     ("x509", 0),
@@ -13,6 +13,7 @@ const FLOORS: [(&str, u8); 24] = [
     ("mtasts", 1),
     ("dane", 1),
     ("smtp", 1),
+    ("socks", 1),
     ("tlsrpt", 1),
     ("socketmap", 1),
     ("policy", 2),

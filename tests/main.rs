@@ -2,13 +2,14 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), web servers for policies (`sts_host`), certificates (`ca`), MTAs (`mta`), addresses (`net`), golden texts (`golden`), counters (`tally`), HTTP (`http`) |
+//! | `support` | the world around waxseal: DNS (`zone`), mail servers (`mx`), web servers for policies (`sts_host`), certificates (`ca`), MTAs (`mta`), addresses (`net`), SOCKS (`socks`), golden texts (`golden`), counters (`tally`), HTTP (`http`) |
 //! | `support::house`, `support::world` | a waxseal; all of it at once: a waxseal, its DNS and one MX for each domain |
 //! | `suite::support` | tests of that world itself |
 //! | `suite::delivery` | a message and its replies, from MTA to MX and back: content, refusals, broken connections, fan-out |
 //! | `suite::routing` | which MX is dialled, in which order, and what happens when DNS or an MX does not answer |
 //! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without |
 //! | `suite::limits` | what an MTA may do: networks, limits, time-outs, extensions, smuggling, TLS |
+//! | `suite::chosen` | MTAs that choose the MX themselves, by SOCKS or through a firewall |
 //! | `suite::lifecycle` | reload and stop |
 //! | `suite::decide` | the decision table, `data/decide.table`: rules and facts in, verdicts out |
 //! | `suite::authorize` | the judge: one fault for each certificate |

@@ -8,7 +8,7 @@ use crate::config::{Config, load_rules};
 use crate::discover::{Discover, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::net::dial::Dialer;
+use crate::net::dial::{Dialer, Outgoing};
 use crate::net::https::HttpsFetcher;
 use crate::net::resolver::DnsResolver;
 use crate::net::tls::TlsClient;
@@ -23,6 +23,7 @@ use crate::time::Clock;
 #[derive(Clone)]
 pub(super) struct Lasting {
     pub(super) own_listeners: Vec<SocketAddr>,
+    pub(super) outgoing: Outgoing,
     pub(super) dead: DeadAddresses,
     pub(super) memory: Memory,
     pub(super) clock: Arc<dyn Clock>,
@@ -41,6 +42,7 @@ impl Lasting {
         let mx = &config.settings.mx;
         Ok(Self {
             own_listeners,
+            outgoing: Outgoing::default(),
             dead: DeadAddresses::new(mx.dead_for, mx.dead_entries),
             memory: Memory::new(store),
             clock,
@@ -87,6 +89,7 @@ pub(super) fn gate(
     let dialer = Dialer {
         allow_networks: config.allow_networks.clone(),
         own_listeners: lasting.own_listeners.clone(),
+        outgoing: lasting.outgoing.clone(),
     };
     Ok(Gate {
         settings: config.settings.clone(),

@@ -76,6 +76,31 @@ pub(super) struct Listener {
     pub(super) tls_client_ca: Option<Spanned<PathBuf>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tlsrpt: Option<Spanned<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<Spanned<Mode>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mta_starttls: Option<Spanned<MtaStarttls>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bypass: Option<Spanned<Vec<Network>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) users_file: Option<Spanned<PathBuf>>,
+}
+
+/// `mode` of a `transparent` listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    Redirect,
+    Tproxy,
+}
+
+/// `mta_starttls` of a listener whose MTAs choose the MX.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum MtaStarttls {
+    Hide,
+    Terminate,
+    Passthrough,
 }
 
 impl Listener {
@@ -91,6 +116,10 @@ impl Listener {
             tls_required: false,
             tls_client_ca: None,
             tlsrpt: None,
+            mode: None,
+            mta_starttls: None,
+            bypass: None,
+            users_file: None,
         }
     }
 }
@@ -114,6 +143,8 @@ pub(super) enum Kind {
     Relay,
     Lmtp,
     Socketmap,
+    Transparent,
+    Socks5,
 }
 
 /// `[admin]`

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::chooser;
 use super::error::{ConfigError, Source};
 use super::file::{self, File, Kind};
-use super::tls;
 use crate::mapserver;
 use crate::policy::outcome::Ingress;
 use crate::policy::postfix::Attributes;
@@ -44,6 +44,8 @@ fn ingress(kind: Kind) -> Option<Ingress> {
     match kind {
         Kind::Relay => Some(Ingress::Relay),
         Kind::Lmtp => Some(Ingress::Lmtp),
+        Kind::Transparent => Some(Ingress::Transparent),
+        Kind::Socks5 => Some(Ingress::Socks5),
         Kind::Socketmap => None,
     }
 }
@@ -66,7 +68,8 @@ fn mail(
         listen: written.listen.get_ref().0,
         allow: written.allow.get_ref().iter().map(|net| net.0).collect(),
         max_sessions: written.max_sessions.as_usize(),
-        tls: tls::mta_tls(listener, source)?,
+        tls: chooser::mta_tls(kind, listener, source)?,
+        chooser: chooser::chooser(kind, written, source)?,
     })
 }
 
@@ -82,7 +85,8 @@ fn questions(
         ("tls_client_ca", &written.tls_client_ca),
     ];
     let files = files.into_iter();
-    let mut keys = files.filter_map(|(key, file)| Some((key, file.as_ref()?.span())));
+    let files = files.filter_map(|(key, file)| Some((key, file.as_ref()?.span())));
+    let mut keys = files.chain(chooser::keys(written));
     let required = written
         .tls_required
         .then(|| ("tls_required", listener.span()));
@@ -125,7 +129,7 @@ pub(super) fn warnings(written: &file::Listener, warn: &mut dyn FnMut(&Range<usi
             Kind::Socketmap => {
                 "`allow` lets the whole internet ask what you demand of whom, unless a firewall says otherwise"
             }
-            Kind::Relay | Kind::Lmtp => {
+            Kind::Relay | Kind::Lmtp | Kind::Transparent | Kind::Socks5 => {
                 "`allow` lets the whole internet in: this is an open relay unless a firewall says otherwise"
             }
         };

@@ -217,6 +217,7 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
             &mut listener.tls_certificate,
             &mut listener.tls_key,
             &mut listener.tls_client_ca,
+            &mut listener.users_file,
         ];
         paths.into_iter().flatten().for_each(rewrite);
     }

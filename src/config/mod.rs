@@ -28,6 +28,7 @@ use crate::proxy::settings::{Listener, Settings};
 use crate::store::Place;
 use crate::time::{Clock, SystemClock};
 
+mod chooser;
 mod dns;
 mod error;
 mod file;

@@ -142,7 +142,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[listener]]\nkind = 'smtp'",
-        "2:8: unknown word `smtp`; write one of: relay, lmtp, socketmap",
+        "2:8: unknown word `smtp`; write one of: relay, lmtp, socketmap, transparent, socks5",
     ),
     (
         "\n[[listener]]\nkind = 'relay'",
@@ -159,6 +159,38 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[admin]\nlisten = '127.0.0.1:10025'",
         "2:10: 127.0.0.1:10025 is taken by another listener of this file; choose another port",
+    ),
+    (
+        "[[listener]]\nkind = 'relay'\nlisten = '[::1]:1'\nmode = 'redirect'",
+        "4:8: `mode` is for kind = \"transparent\" alone",
+    ),
+    (
+        "[[listener]]\nkind = 'transparent'\nlisten = '[::1]:1'\nmode = 'nat'",
+        "4:8: unknown word `nat`; write one of: redirect, tproxy",
+    ),
+    (
+        "[[listener]]\nkind = 'lmtp'\nlisten = '[::1]:1'\nbypass = ['10.0.0.0/8']",
+        "4:10: `bypass` is for kind = \"transparent\" or \"socks5\", where the MTA chooses the MX",
+    ),
+    (
+        "[[listener]]\nkind = 'transparent'\nlisten = '[::1]:1'\nusers_file = 'users'",
+        "4:14: `users_file` is for kind = \"socks5\" alone",
+    ),
+    (
+        "[[listener]]\nkind = 'socks5'\nlisten = '[::1]:1'\nallow = ['127.0.0.0/8', '10.0.0.0/8']",
+        "4:9: `allow` lets in more than loopback, and nobody there could prove who it is; add `users_file`",
+    ),
+    (
+        "[[listener]]\nkind = 'socks5'\nlisten = '[::1]:1'\nusers_file = 'missing'",
+        "4:14: cannot read `missing`: No such file or directory (os error 2)",
+    ),
+    (
+        "[[listener]]\nkind = 'relay'\nlisten = '[::1]:1'\nmta_starttls = 'hide'",
+        "4:16: `mta_starttls` is for kind = \"transparent\" or \"socks5\"; elsewhere `tls_certificate` offers STARTTLS",
+    ),
+    (
+        "[[listener]]\nkind = 'socks5'\nlisten = '[::1]:1'\nmta_starttls = 'terminate'",
+        "4:16: \"terminate\" without `tls_certificate` and `tls_key`; add both",
     ),
     // Certificates.
     (
@@ -210,7 +242,7 @@ fn uncommented(text: &str) -> String {
             .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
     };
     let lines = text.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) || rest.starts_with("[[") => rest,
+        Some(rest) if is_key(rest) || rest == "[[listener]]" => rest,
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -230,6 +262,7 @@ fn folder_of_the_example() -> tempfile::TempDir {
     write("mta.key", pair.signing_key.serialize_pem());
     write("clients.pem", pair.cert.pem());
     write("root.key", root_key());
+    write("users", "# who\nmta:secret\n".to_owned());
     folder
 }
 
@@ -245,6 +278,8 @@ fn the_keys_that_the_example_comments_out_are_keys() {
     assert!(matches!(config.listeners[0].tls, MtaTls::Offered(_)));
     assert!(matches!(config.listeners[1].tls, MtaTls::Off));
     assert_eq!(config.maps[0].listen, "127.0.0.1:8461".parse().unwrap());
+    let kinds = config.listeners.iter().map(|listener| listener.kind);
+    assert_eq!(kinds.collect::<Vec<_>>(), Ingress::ALL);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
 }
 

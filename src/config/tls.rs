@@ -100,7 +100,7 @@ fn certificates(
     Ok(found)
 }
 
-fn read(file: &Spanned<PathBuf>, source: Source<'_>) -> Result<Vec<u8>, ConfigError> {
+pub(super) fn read(file: &Spanned<PathBuf>, source: Source<'_>) -> Result<Vec<u8>, ConfigError> {
     let path = source.resolve(file.get_ref());
     std::fs::read(&path).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", path.display());

@@ -8,7 +8,7 @@ use crate::dns::LookupError;
 use crate::dns::{Answer, Found, Security, Tlsa};
 use crate::name::MailHost;
 use crate::policy::authorize::{Authentication, Peer};
-use crate::policy::failure::{CertificateFault, Phase};
+use crate::policy::failure::{CertificateFault, Phase, Unreached};
 use crate::policy::handshake::{TlsVersion, WhyPlaintext};
 use crate::policy::outcome::Seal;
 use crate::smtp::reply::Reply;
@@ -285,7 +285,7 @@ fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
     faults.extend([
         Fault::ForbiddenAddress,
         Fault::OwnListener,
-        Fault::Unreachable(String::new()),
+        Fault::Unreachable(Unreached::Refused),
         Fault::NoSocket(String::new()),
         Fault::TimedOut(Phase::Mail),
         Fault::ConnectionLost(Phase::Mail),

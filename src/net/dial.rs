@@ -4,17 +4,25 @@
 //! make waxseal talk to the operator's own network, to a cloud's metadata service, or to itself. So an
 //! address that is not public is refused unless the operator listed it, and waxseal's own listeners
 //! always.
+//!
+//! Where the MTA has chosen the address, the connection leaves from the MTA's own address if that is one of
+//! this machine, so that an MTA with several keeps them apart. A firewall that redirects mail may by mistake
+//! redirect waxseal's own connections, too; [`Outgoing`] knows them again when they come back.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::policy::failure::Fault;
+use crate::policy::failure::{Fault, Unreached};
+
+mod outgoing;
+
+pub use outgoing::{Outgoing, UnderWay};
 
 /// What the IANA special-purpose registries (RFC 6890) and the multicast ranges set apart. Ranges that
 /// embed an IPv4 address (mapped, NAT64, 6to4, Teredo) are here as a whole.
@@ -64,17 +72,14 @@ pub struct Dialer {
     pub allow_networks: Vec<IpNet>,
     /// waxseal's own listeners, never dialled.
     pub own_listeners: Vec<SocketAddr>,
+    /// Connections that are being made from addresses of the MTA's.
+    pub outgoing: Outgoing,
 }
 
 impl Dialer {
     /// Nothing, or the reason why this address is never dialled.
     pub fn check(&self, target: SocketAddr) -> Result<(), Fault> {
-        let own = |listener: &SocketAddr| {
-            listener.port() == target.port()
-                && (listener.ip() == target.ip()
-                    || (listener.ip().is_unspecified() && target.ip().is_loopback()))
-        };
-        if self.own_listeners.iter().any(own) {
+        if self.is_own_listener(target) {
             return Err(Fault::OwnListener);
         }
         let listed = self
@@ -88,20 +93,71 @@ impl Dialer {
         }
     }
 
+    /// True when waxseal itself listens there.
+    pub fn is_own_listener(&self, target: SocketAddr) -> bool {
+        let own = |listener: &SocketAddr| {
+            listener.port() == target.port()
+                && (listener.ip() == target.ip()
+                    || (listener.ip().is_unspecified() && is_local(target.ip())))
+        };
+        self.own_listeners.iter().any(own)
+    }
+
+    /// Connects from `source` where that is an address of this machine, and else from any. The second value is
+    /// to be kept until the other side has spoken.
+    pub async fn connect_from(
+        &self,
+        source: IpAddr,
+        target: SocketAddr,
+        within: Duration,
+    ) -> Result<(TcpStream, UnderWay), Fault> {
+        let here = |error: io::Error| Fault::NoSocket(error.to_string());
+        let socket = bound(source, target).map_err(here)?;
+        let under_way = self.outgoing.note(socket.local_addr().map_err(here)?);
+        let stream = connected(within, socket.connect(target)).await?;
+        Ok((stream, under_way))
+    }
+
     /// Connects, or says why not.
     pub async fn connect(&self, target: SocketAddr, within: Duration) -> Result<TcpStream, Fault> {
         self.check(target)?;
-        let stream = match timeout(within, TcpStream::connect(target)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(classify(&error)),
-            Err(_) => return Err(Fault::Unreachable("connection timed out".to_owned())),
-        };
-        // A command must not wait for the acknowledgement of the one before (Nagle's algorithm).
-        stream
-            .set_nodelay(true)
-            .map_err(|error| Fault::Unreachable(in_words(&error)))?;
-        Ok(stream)
+        connected(within, TcpStream::connect(target)).await
     }
+}
+
+async fn connected(
+    within: Duration,
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+) -> Result<TcpStream, Fault> {
+    let stream = match timeout(within, connecting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(classify(&error)),
+        Err(_) => return Err(Fault::Unreachable(Unreached::TimedOut)),
+    };
+    // A command must not wait for the acknowledgement of the one before (Nagle's algorithm).
+    stream.set_nodelay(true).map_err(|error| classify(&error))?;
+    Ok(stream)
+}
+
+/// A socket with a port of its own, at `source` if a connection to `target` can leave from there.
+fn bound(source: IpAddr, target: SocketAddr) -> io::Result<TcpSocket> {
+    let (socket, any) = if target.is_ipv4() {
+        (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::UNSPECIFIED))
+    } else {
+        (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::UNSPECIFIED))
+    };
+    // Nothing leaves the machine from a loopback address.
+    let fits = source.is_ipv4() == target.is_ipv4()
+        && (!source.is_loopback() || target.ip().is_loopback());
+    if !fits || socket.bind((source, 0).into()).is_err() {
+        socket.bind((any, 0).into())?;
+    }
+    Ok(socket)
+}
+
+/// True for an address of this machine.
+fn is_local(address: IpAddr) -> bool {
+    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Tells what the other side did from what this machine could not do. Only the first says anything about
@@ -109,18 +165,13 @@ impl Dialer {
 fn classify(error: &io::Error) -> Fault {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::ConnectionRefused
-        | Kind::ConnectionReset
-        | Kind::HostUnreachable
-        | Kind::NetworkUnreachable
-        | Kind::TimedOut => Fault::Unreachable(in_words(error)),
+        Kind::ConnectionRefused => Fault::Unreachable(Unreached::Refused),
+        Kind::ConnectionReset => Fault::Unreachable(Unreached::Reset),
+        Kind::HostUnreachable => Fault::Unreachable(Unreached::NoHost),
+        Kind::NetworkUnreachable => Fault::Unreachable(Unreached::NoNetwork),
+        Kind::TimedOut => Fault::Unreachable(Unreached::TimedOut),
         _ => Fault::NoSocket(error.to_string()),
     }
-}
-
-/// The kind of the error, without the operating system's number.
-fn in_words(error: &io::Error) -> String {
-    error.kind().to_string()
 }
 
 /// True for addresses that the whole internet can reach.
@@ -181,6 +232,7 @@ mod tests {
                 "127.0.0.1:10025".parse().unwrap(),
                 "0.0.0.0:10024".parse().unwrap(),
             ],
+            outgoing: Outgoing::default(),
         };
         let check = |target: &str| dialer.check(target.parse().unwrap());
         assert_eq!(check("127.0.0.1:10025"), Err(Fault::OwnListener));

@@ -3,6 +3,7 @@
 pub mod dial;
 pub mod https;
 pub mod inherited;
+pub mod redirect;
 pub mod resolver;
 pub mod stream;
 pub mod tls;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsStream;
@@ -127,6 +127,25 @@ impl Wire {
             Err(_) => Err(WireError::TimedOut),
             Ok(result) => result.map_err(WireError::from),
         }
+    }
+
+    /// The TCP stream, unless this is TLS.
+    pub fn plain(&self) -> Option<&TcpStream> {
+        match &self.socket {
+            Socket::Plain(stream) => Some(stream),
+            Socket::Tls(_) | Socket::Taken => None,
+        }
+    }
+
+    /// Passes octets from each side to the other as they are, until both have ended or one breaks.
+    pub async fn splice(&mut self, mut other: Self) {
+        let pass = async {
+            other.socket.write_all(self.buffered()).await?;
+            self.socket.write_all(other.buffered()).await?;
+            copy_bidirectional(&mut self.socket, &mut other.socket).await
+        };
+        // However it ends, it is over.
+        let _ = pass.await;
     }
 
     /// Ends the sending direction (under TLS with `close_notify`).

@@ -91,7 +91,7 @@ pub enum Fault {
     /// The address and port are one of waxseal's own listeners.
     OwnListener,
     /// The TCP connection was not made: refused, timed out, or no way there.
-    Unreachable(String),
+    Unreachable(Unreached),
     /// This machine could not even try, for example because it has no free file descriptor.
     NoSocket(String),
     /// The MX did not reply in time.
@@ -121,6 +121,36 @@ pub enum Fault {
     Certificate(CertificateFault),
     /// No usable TLSA record matches.
     Tlsa(Mismatch),
+}
+
+/// Why a TCP connection was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// Nothing listens there, or a firewall says so.
+    Refused,
+    /// It was reset at once.
+    Reset,
+    /// The network has no such host.
+    NoHost,
+    /// There is no way to the network.
+    NoNetwork,
+    /// Nothing answered.
+    TimedOut,
+    /// It was not tried, because it did not connect a short while ago.
+    Lately,
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "connection refused",
+            Self::Reset => "connection reset",
+            Self::NoHost => "host unreachable",
+            Self::NoNetwork => "network unreachable",
+            Self::TimedOut => "connection timed out",
+            Self::Lately => "it did not connect a short while ago",
+        })
+    }
 }
 
 /// Where in a conversation something happened.
@@ -185,6 +215,14 @@ impl Failure {
     pub fn reply(&self) -> Reply {
         let (code, enhanced) = self.codes();
         Reply::new(code, enhanced, self.to_string())
+    }
+
+    /// The same where there is nobody left to talk to: with 421 the MTA closes, and tries its next MX.
+    pub fn farewell(&self) -> Reply {
+        let (_, enhanced) = self.codes();
+        // The class of the enhanced code is that of the code (RFC 2034 §4).
+        let detail = enhanced.get(1..).unwrap_or(".0.0");
+        Reply::new(421, &format!("4{detail}"), self.to_string())
     }
 
     fn codes(&self) -> (u16, &'static str) {
@@ -378,6 +416,12 @@ impl fmt::Display for Failure {
             Self::NullMx(name) => write!(f, "{name} does not accept mail (null MX)"),
             Self::NoUsableMx(name) => write!(f, "the MX records of {name} name no usable host"),
             Self::NoAddress(host) => write!(f, "{host} has no address in DNS"),
+            // An address needs no second mention.
+            Self::Attempt {
+                host: host @ MailHost::Address(_),
+                fault,
+                ..
+            } => write!(f, "{host}: {fault}"),
             Self::Attempt {
                 host,
                 address,

@@ -6,7 +6,8 @@
 //! they are tried, each with a [`requirement::Requirement`]; [`authorize::authorize`] holds that
 //! requirement against what the handshake showed and is the only maker of an
 //! [`authorize::Authorized`], without which no MAIL FROM can be sent. What came of it is one
-//! [`outcome::Outcome`].
+//! [`outcome::Outcome`]. Where the MTA has chosen the address itself, [`identify::identify`] tells which of the
+//! hosts it may be.
 //!
 //! The requirement is computed once, before anything is dialled, and never rewritten on the way. An
 //! absence carries its reason; a failed look-up is never an absence. All of it is pure: time comes in
@@ -17,6 +18,7 @@ pub mod decide;
 pub mod facts;
 pub mod failure;
 pub mod handshake;
+pub mod identify;
 pub mod outcome;
 pub mod postfix;
 pub mod refusal;

@@ -130,18 +130,29 @@ pub enum Ingress {
     Relay,
     /// LMTP, one leg per recipient domain.
     Lmtp,
+    /// SMTP that a firewall has sent here; the MTA has chosen the MX.
+    Transparent,
+    /// SMTP behind SOCKS; the MTA has chosen the MX.
+    Socks5,
 }
 
 impl Ingress {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 2] = [Self::Relay, Self::Lmtp];
+    pub const ALL: [Self; 4] = [Self::Relay, Self::Lmtp, Self::Transparent, Self::Socks5];
 
     /// The metric label and the word of the configuration.
     pub fn label(self) -> &'static str {
         match self {
             Self::Relay => "relay",
             Self::Lmtp => "lmtp",
+            Self::Transparent => "transparent",
+            Self::Socks5 => "socks5",
         }
+    }
+
+    /// True where the MTA chooses the MX, and not waxseal.
+    pub fn mta_chooses(self) -> bool {
+        matches!(self, Self::Transparent | Self::Socks5)
     }
 }
 
@@ -173,6 +184,8 @@ pub enum Event<'a> {
     Handshake(&'a Handshake, Duration),
     /// One address of one MX was tried: `None` = it was ready for mail.
     Attempt(&'a Peer, Option<&'a Failure>),
+    /// A connection was passed through, and nothing is known of the mail in it.
+    PassedThrough(Ingress, Untouched),
     /// A leg ended.
     Outcome(&'a Outcome),
     /// Something happened at the policy table for Postfix.
@@ -229,6 +242,28 @@ impl MapResult {
             Self::NotFound => 1,
             Self::Perm => 2,
             Self::Temp => 3,
+        }
+    }
+}
+
+/// Why a connection was passed through as it is. The `reason` label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Untouched {
+    /// Its destination is in a network of `bypass`.
+    Bypass,
+    /// The MTA does TLS with the MX itself.
+    Starttls,
+}
+
+impl Untouched {
+    /// Every value, for metrics that start at zero.
+    pub const ALL: [Self; 2] = [Self::Bypass, Self::Starttls];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Starttls => "starttls",
         }
     }
 }

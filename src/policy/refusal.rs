@@ -21,11 +21,23 @@ pub enum Refusal {
     LineTooLong,
     /// Bytes came behind STARTTLS, before TLS (CVE-2011-0411).
     StarttlsInjection,
+    /// What came is not SMTP, or came before the greeting.
+    NotSmtp,
+    /// The connection is waxseal's own, which a firewall has sent back.
+    Loop,
+    /// The MTA has connected to the listener itself, not to an MX.
+    NotRedirected,
+    /// The MTA wants to connect to another port than that of mail.
+    WrongPort,
+    /// The SOCKS client did not prove who it is.
+    Unauthenticated,
+    /// The SOCKS client asked for something that is not offered.
+    BadRequest,
 }
 
 impl Refusal {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::NotAllowed,
         Self::Overloaded,
         Self::Draining,
@@ -34,6 +46,12 @@ impl Refusal {
         Self::TooBig,
         Self::LineTooLong,
         Self::StarttlsInjection,
+        Self::NotSmtp,
+        Self::Loop,
+        Self::NotRedirected,
+        Self::WrongPort,
+        Self::Unauthenticated,
+        Self::BadRequest,
     ];
 
     /// The reply to the MTA.
@@ -59,6 +77,24 @@ impl Refusal {
             Self::TooBig => (552, "5.3.4", "the message is larger than max_size"),
             Self::LineTooLong => (500, "5.5.2", "the command line is too long"),
             Self::StarttlsInjection => (421, "4.7.0", "data behind STARTTLS, closing"),
+            Self::NotSmtp => (
+                500,
+                "5.5.2",
+                "this is SMTP: wait for the greeting, then say EHLO",
+            ),
+            Self::Loop => (
+                421,
+                "4.4.6",
+                "this connection is waxseal's own, and a firewall has sent it back; exempt waxseal from that",
+            ),
+            Self::NotRedirected => (
+                421,
+                "4.4.6",
+                "connect to a mail server: this port takes what a firewall sends here",
+            ),
+            Self::WrongPort => (421, "4.4.6", "not the port of mail ([mx] port)"),
+            Self::Unauthenticated => (421, "4.7.0", "who are you?"),
+            Self::BadRequest => (421, "4.5.0", "not a request that SOCKS has here"),
         };
         Reply::new(code, enhanced, text)
     }
@@ -74,6 +110,12 @@ impl Refusal {
             Self::TooBig => "too-big",
             Self::LineTooLong => "line-too-long",
             Self::StarttlsInjection => "starttls-injection",
+            Self::NotSmtp => "not-smtp",
+            Self::Loop => "loop",
+            Self::NotRedirected => "not-redirected",
+            Self::WrongPort => "wrong-port",
+            Self::Unauthenticated => "unauthenticated",
+            Self::BadRequest => "bad-request",
         }
     }
 }

@@ -79,8 +79,8 @@ struct Doorman {
 impl Doorman {
     fn admit(&self, stream: TcpStream, client: SocketAddr, sessions: &mut JoinSet<()>) {
         let gate = self.gates.load_full();
-        let client = client.ip().to_canonical();
-        let refusal = if !self.allows(client) {
+        let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+        let refusal = if !self.allows(client.ip()) {
             Some(Refusal::NotAllowed)
         } else if sessions.len() >= self.listener.max_sessions {
             Some(Refusal::Overloaded)
@@ -88,10 +88,13 @@ impl Doorman {
             None
         };
         if let Some(refusal) = refusal {
-            tracing::info!(%client, reason = refusal.label(), "connection turned away");
+            tracing::info!(client = %client.ip(), reason = refusal.label(), "connection turned away");
             gate.observer
                 .record(Event::Refused(self.listener.kind, refusal));
-            tokio::spawn(turn_away(stream, refusal));
+            // What an SMTP reply is, a SOCKS client does not know.
+            if self.listener.kind != Ingress::Socks5 {
+                tokio::spawn(turn_away(stream, refusal));
+            }
             return;
         }
         let driver = self.driver(stream, client, gate);
@@ -109,13 +112,14 @@ impl Doorman {
             .any(|network| network.contains(&client))
     }
 
-    fn driver(&self, stream: TcpStream, client: IpAddr, gate: Arc<Gate>) -> Driver {
+    fn driver(&self, stream: TcpStream, client: SocketAddr, gate: Arc<Gate>) -> Driver {
         // A reply must not wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let (tls, starttls) = match &self.listener.tls {
             MtaTls::Off => (None, StartTls::NotOffered),
             MtaTls::Offered(config) => (Some(Arc::clone(config)), StartTls::Offered),
             MtaTls::Required(config) => (Some(Arc::clone(config)), StartTls::Required),
+            MtaTls::PassedOn => (None, StartTls::PassedOn),
         };
         let settings = session_settings(&gate, self.listener.kind, starttls);
         Driver {
@@ -123,6 +127,8 @@ impl Doorman {
             gate,
             ingress: self.listener.kind,
             client,
+            chooser: self.listener.chooser.clone(),
+            chosen: None,
             wire: Wire::new(Socket::Plain(stream)),
             session: Session::new(Arc::new(settings)),
             tls,
@@ -140,6 +146,7 @@ fn session_settings(gate: &Gate, kind: Ingress, starttls: StartTls) -> SessionSe
         flavour: match kind {
             Ingress::Relay => Flavour::Relay,
             Ingress::Lmtp => Flavour::Lmtp,
+            Ingress::Transparent | Ingress::Socks5 => Flavour::Transparent,
         },
         hostname: gate.settings.hostname.clone(),
         max_size: gate.settings.max_size,

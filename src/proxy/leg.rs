@@ -9,10 +9,12 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::name::Destination;
+use crate::policy::facts::Facts;
 use crate::policy::failure::Failure;
 use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
 use crate::policy::rules::Origin;
 use crate::policy::verdict::{Plan, Policy, Verdict};
+use crate::proxy::chosen::Chosen;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::settings::SealReply;
@@ -24,6 +26,8 @@ use crate::smtp::reply::Reply;
 pub(super) struct Leg {
     gate: Arc<Gate>,
     ingress: Ingress,
+    /// Where the MX is the MTA's choice; none where it is waxseal's.
+    chosen: Option<Chosen>,
     destination: Destination,
     sender: Option<Destination>,
     started: Instant,
@@ -53,12 +57,14 @@ impl Leg {
     pub(super) fn new(
         gate: Arc<Gate>,
         ingress: Ingress,
+        chosen: Option<Chosen>,
         destination: Destination,
         mail: &Mail,
     ) -> Self {
         Self {
             gate,
             ingress,
+            chosen,
             destination,
             sender: mail.path.domain().cloned(),
             started: Instant::now(),
@@ -116,12 +122,14 @@ impl Leg {
             recipients,
         };
         let opening = async {
-            let (next_hop, plan) = self.plan().await.map_err(Stop::Failure)?;
-            match gate.introduce(&plan, &envelope, deadline).await {
+            let (facts, plan) = self.plan().await.map_err(Stop::Failure)?;
+            match self.introduce(&facts, &plan, &envelope, deadline).await {
                 // RFC 8461 §5.1: before a policy keeps mail back, is there a newer one?
-                Err(Stop::Host(Policy::MtaSts, _)) if gate.policy_has_changed(&next_hop).await => {
-                    let (_, plan) = self.plan().await.map_err(Stop::Failure)?;
-                    gate.introduce(&plan, &envelope, deadline).await
+                Err(Stop::Host(Policy::MtaSts, _))
+                    if gate.policy_has_changed(&facts.next_hop).await =>
+                {
+                    let (facts, plan) = self.plan().await.map_err(Stop::Failure)?;
+                    self.introduce(&facts, &plan, &envelope, deadline).await
                 }
                 introduced => introduced,
             }
@@ -140,13 +148,35 @@ impl Leg {
         Ok(replies)
     }
 
-    /// What is to be done, and the next hop that it was decided for.
-    async fn plan(&mut self) -> Result<(Destination, Plan), Failure> {
+    /// Introduces the message to the MX that the MTA has chosen, or to one that waxseal chooses.
+    async fn introduce(
+        &self,
+        facts: &Facts,
+        plan: &Plan,
+        envelope: &Envelope<'_>,
+        deadline: Instant,
+    ) -> Result<Begun, Stop> {
+        match &self.chosen {
+            Some(chosen) => self.gate.present(chosen, plan, facts, envelope).await,
+            None => self.gate.introduce(plan, envelope, deadline).await,
+        }
+    }
+
+    /// What is to be done, and the facts that it was decided by.
+    async fn plan(&mut self) -> Result<(Facts, Plan), Failure> {
         let sender = self.sender.as_ref().and_then(Destination::domain);
         let decision = self.gate.decide(&self.destination, sender).await;
+        // The operator's route is not the MTA's to choose.
+        if decision
+            .rule
+            .as_ref()
+            .is_some_and(|rule| rule.route.is_some())
+        {
+            self.chosen = None;
+        }
         self.rule = decision.rule.map(|rule| rule.origin.clone());
         match decision.verdict {
-            Verdict::Deliver(plan) => Ok((decision.facts.next_hop, plan)),
+            Verdict::Deliver(plan) => Ok((decision.facts, plan)),
             Verdict::Stop { failure, policy } => {
                 self.policy = policy;
                 Err(failure)
@@ -224,12 +254,26 @@ impl Leg {
             End::Rejected(reply.clone())
         };
         let reply = match (&self.link, self.gate.settings.seal) {
-            (Some(link), SealReply::Stamped) if reply.is_positive() => {
+            (Some(link), SealReply::Stamped)
+                if reply.is_positive() && !self.ingress.mta_chooses() =>
+            {
                 reply.with_suffix(&link.stamp())
             }
             _ => reply,
         };
         self.over(reply, end)
+    }
+
+    /// Ends a transaction. Where the MX is the MTA's choice, the next message of the session may have the connection.
+    fn dismiss(&self, transaction: Transaction) {
+        match &self.chosen {
+            None => transaction.end(),
+            Some(chosen) => {
+                if let Some((line, remembers)) = transaction.into_line() {
+                    chosen.give_back(line, remembers);
+                }
+            }
+        }
     }
 
     fn settle(&mut self, begun: Result<Result<(), Reply>, Failure>) -> Result<(), Reply> {
@@ -262,9 +306,12 @@ impl Leg {
 
     fn over(&mut self, reply: Reply, end: End) -> Reply {
         let reply = reply.relayed();
+        let failed = matches!(end, End::Failed(_));
         let next = State::Over(reply.clone(), end);
-        if let State::Open(transaction) = std::mem::replace(&mut self.state, next) {
-            transaction.end();
+        match std::mem::replace(&mut self.state, next) {
+            State::Open(transaction) if failed => transaction.end(),
+            State::Open(transaction) => self.dismiss(*transaction),
+            _ => {}
         }
         reply
     }
@@ -285,7 +332,7 @@ impl Drop for Leg {
             State::New | State::Recorded => return,
             State::Over(_, end) => end,
             State::Open(transaction) => {
-                transaction.end();
+                self.dismiss(*transaction);
                 match self.refusal.take() {
                     Some(reply) if self.recipients == 0 => End::Rejected(reply),
                     _ => End::Abandoned,

@@ -5,6 +5,9 @@
 //! to be proven, lets `opener` find an MX that proves it, and owns the [`upstream`] connection from
 //! MAIL FROM to the reply to the end of data.
 //!
+//! Some MTAs choose the MX themselves: a firewall or SOCKS tells which (`arrival`). Their sessions talk to that
+//! MX alone (`chosen`); everything else is the same.
+//!
 //! What this room promises: a recipient gets its 250 only after its MX has said 250; nothing is sent to
 //! an MX without an `Authorized`; the content passes through one buffer of fixed size, octet for octet,
 //! to all legs at the same time; every leg ends in exactly one `Outcome`.
@@ -14,6 +17,8 @@
 //! step awaits one reply, and reads better in the order in which it happens.
 
 pub mod accept;
+mod arrival;
+mod chosen;
 mod content;
 mod dead;
 pub mod gate;

@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use tokio::time::{Instant, timeout};
 
 use crate::policy::authorize::Peer;
-use crate::policy::failure::{Failure, Fault, Phase};
+use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
 use crate::policy::verdict::{Candidate, Plan, Policy};
@@ -192,18 +192,16 @@ impl Gate {
             requirement,
         } = attempt;
         if self.dead.knows((peer.address, *port).into()) {
-            let fault = Fault::Unreachable("it did not connect a short while ago".to_owned());
+            let fault = Fault::Unreachable(Unreached::Lately);
             return Err(peer.failure(fault));
         }
         let first = self.tried(peer, self.open(peer, *port, requirement).await);
         // The second try is a fresh connection: what a failed handshake leaves behind is not SMTP.
-        let falls_back = requirement.allows_plaintext()
-            && self.settings.after_failed_handshake == AfterFailedHandshake::Plaintext;
         match first {
             Err(Failure::Attempt {
                 fault: Fault::Handshake(_),
                 ..
-            }) if falls_back => {
+            }) if self.falls_back(requirement) => {
                 let second = self
                     .open_with(peer, *port, requirement, Starttls::NotAfterFailure)
                     .await;
@@ -213,7 +211,18 @@ impl Gate {
         }
     }
 
-    fn tried(&self, peer: &Peer, result: Result<Ready, Failure>) -> Result<Ready, Failure> {
+    /// Whether a failed handshake is followed by plaintext.
+    pub(super) fn falls_back(&self, requirement: &Requirement) -> bool {
+        requirement.allows_plaintext()
+            && self.settings.after_failed_handshake == AfterFailedHandshake::Plaintext
+    }
+
+    /// Records an attempt.
+    pub(super) fn tried(
+        &self,
+        peer: &Peer,
+        result: Result<Ready, Failure>,
+    ) -> Result<Ready, Failure> {
         self.observer
             .record(Event::Attempt(peer, result.as_ref().err()));
         result

@@ -4,7 +4,7 @@
 //! burst stay one burst: recipients are gathered until something else is asked or nothing is left to
 //! read, then offered to all legs at once, and their replies leave in one write, in order.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,17 +14,20 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::name::Destination;
-use crate::net::stream::{Socket, Wire, WireError, trim_line};
-use crate::net::tls;
+use crate::net::stream::{Wire, WireError, trim_line};
 use crate::policy::outcome::{Event, Ingress};
 use crate::policy::refusal::Refusal;
 use crate::proxy::accept::order_to_stop;
+use crate::proxy::chosen::Chosen;
 use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
 use crate::proxy::leg::Leg;
+use crate::proxy::settings::Chooser;
 use crate::smtp::command::{self, Chunk, Command, Last, Recipient, SyntaxError};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Action, Answered, Session};
+
+mod starttls;
 
 /// One session with an MTA.
 pub struct Driver {
@@ -32,7 +35,10 @@ pub struct Driver {
     pub(super) gates: Arc<ArcSwap<Gate>>,
     pub(super) gate: Arc<Gate>,
     pub(super) ingress: Ingress,
-    pub(super) client: IpAddr,
+    pub(super) client: SocketAddr,
+    pub(super) chooser: Chooser,
+    /// The MX that the MTA has chosen, where it does.
+    pub(super) chosen: Option<Chosen>,
     pub(super) wire: Wire,
     pub(super) session: Session,
     pub(super) tls: Option<Arc<ServerConfig>>,
@@ -67,7 +73,7 @@ pub(super) enum Pending {
 }
 
 /// Why a session ends.
-enum Farewell {
+pub(super) enum Farewell {
     /// The reply has been written.
     Said,
     /// Say this first.
@@ -85,19 +91,20 @@ impl From<WireError> for Farewell {
     }
 }
 
-type Step = Result<(), Farewell>;
+pub(super) type Step = Result<(), Farewell>;
 
 impl Driver {
     /// Runs the session to its end.
     pub async fn run(mut self) {
-        self.reply(&self.session.greeting());
-        let farewell = loop {
-            if let Err(farewell) = self.step().await {
-                break farewell;
-            }
+        let farewell = match self.arrive().await {
+            Ok(()) => self.converse().await,
+            Err(farewell) => farewell,
         };
         // Open legs end here, before the last word, so that nothing of them can outlive the session.
         self.transaction = Transaction::default();
+        if let Some(chosen) = self.chosen.take() {
+            chosen.part();
+        }
         if let Farewell::Say(refusal) = farewell {
             self.refused(refusal);
             self.reply(&refusal.reply());
@@ -105,6 +112,14 @@ impl Driver {
         if !matches!(farewell, Farewell::Gone) {
             let _ = self.flush().await;
             let _ = self.wire.shutdown().await;
+        }
+    }
+
+    async fn converse(&mut self) -> Farewell {
+        loop {
+            if let Err(farewell) = self.step().await {
+                return farewell;
+            }
         }
     }
 
@@ -142,7 +157,9 @@ impl Driver {
                 self.reply(&reply);
                 Ok(())
             }
+            Action::Hello(hello) => self.hello(&hello).await,
             Action::StartTls(reply) => self.starttls(&reply).await,
+            Action::PassStartTls => self.pass_starttls().await,
             Action::Quit(reply) | Action::Close(reply) => {
                 self.reply(&reply);
                 Err(Farewell::Said)
@@ -177,11 +194,22 @@ impl Driver {
             self.settle_burst().await;
             self.flush().await?;
             self.await_input().await?;
+            self.is_smtp()?;
         }
     }
 
+    /// No command begins with a control character; a TLS handshake does, and has no end of line to wait for.
+    fn is_smtp(&self) -> Step {
+        let first = self.wire.buffered().first();
+        let foreign = |octet: &u8| octet.is_ascii_control() && !octet.is_ascii_whitespace();
+        if self.chosen.is_some() && first.is_some_and(foreign) {
+            return Err(Farewell::Say(Refusal::NotSmtp));
+        }
+        Ok(())
+    }
+
     /// Waits for input, or for the order to stop where no transaction is open.
-    async fn await_input(&mut self) -> Step {
+    pub(super) async fn await_input(&mut self) -> Step {
         let idle = self.gate.settings.timeouts.idle;
         if !self.transaction.legs.is_empty() {
             return Ok(self.wire.fill(idle).await?);
@@ -210,7 +238,8 @@ impl Driver {
                 let to = recipient.path.destination();
                 if self.transaction.leg_to(to).is_none() {
                     let gate = Arc::clone(&self.gate);
-                    let leg = Leg::new(gate, self.ingress, to.clone(), &mail);
+                    let chosen = self.chosen.clone();
+                    let leg = Leg::new(gate, self.ingress, chosen, to.clone(), &mail);
                     self.transaction.legs.push(leg);
                 }
             }
@@ -263,7 +292,8 @@ impl Driver {
     async fn data(&mut self) -> Step {
         self.drop_legs_without_recipients();
         let begun = join_all(self.transaction.legs.iter_mut().map(Leg::begin_data)).await;
-        if let (Ingress::Relay, [Err(reply)]) = (self.ingress, &begun[..]) {
+        // In LMTP each recipient gets its reply after the content.
+        if let (false, [Err(reply)]) = (self.ingress == Ingress::Lmtp, &begun[..]) {
             self.reply(reply);
             self.end_message();
             return Ok(());
@@ -336,45 +366,17 @@ impl Driver {
         self.transaction.legs.retain(|leg| leg.accepted() > 0);
     }
 
-    /// STARTTLS of the MTA. Octets behind it are an attack (CVE-2011-0411) and end the session.
-    async fn starttls(&mut self, reply: &Reply) -> Step {
-        let Some(config) = self.tls.clone() else {
-            return Err(Farewell::Gone);
-        };
-        if !self.wire.buffered().is_empty() {
-            return Err(Farewell::Say(Refusal::StarttlsInjection));
-        }
-        self.reply(reply);
-        self.flush().await?;
-        self.transaction = Transaction::default();
-        let within = self.gate.settings.timeouts.tls_handshake;
-        let Some(stream) = self.wire.take_plain() else {
-            return Err(Farewell::Gone);
-        };
-        match tls::accept(&config, stream, within).await {
-            Ok(stream) => {
-                self.wire = Wire::new(Socket::Tls(Box::new(stream)));
-                self.session.tls_started();
-                Ok(())
-            }
-            Err(error) => {
-                tracing::info!(client = %self.client, %error, "TLS handshake with the MTA failed");
-                Err(Farewell::Gone)
-            }
-        }
-    }
-
-    fn refused(&self, refusal: Refusal) {
+    pub(super) fn refused(&self, refusal: Refusal) {
         self.gate
             .observer
             .record(Event::Refused(self.ingress, refusal));
     }
 
-    fn reply(&mut self, reply: &Reply) {
+    pub(super) fn reply(&mut self, reply: &Reply) {
         reply.write_to(&mut self.output);
     }
 
-    async fn flush(&mut self) -> Step {
+    pub(super) async fn flush(&mut self) -> Step {
         if !self.output.is_empty() {
             let within = self.gate.settings.timeouts.idle;
             self.wire.send(&self.output, within).await?;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio_rustls::rustls::ServerConfig;
 
+use crate::net::redirect::Redirect;
 use crate::policy::outcome::Ingress;
+use crate::socks::Users;
 
 /// One listener for MTAs.
 #[derive(Debug, Clone)]
 pub struct Listener {
-    /// SMTP or LMTP.
+    /// How MTAs speak to it.
     pub kind: Ingress,
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
@@ -22,6 +24,29 @@ pub struct Listener {
     pub max_sessions: usize,
     /// TLS towards the MTA.
     pub tls: MtaTls,
+    /// Who chooses the MX.
+    pub chooser: Chooser,
+}
+
+/// Who chooses the MX, and how waxseal hears of it.
+#[derive(Debug, Clone)]
+pub enum Chooser {
+    /// waxseal does.
+    Waxseal,
+    /// The MTA, and a firewall sends its connections here.
+    Firewall {
+        /// Tells where they were headed.
+        redirect: Arc<dyn Redirect>,
+        /// Destinations that are none of waxseal's business.
+        bypass: Arc<[IpNet]>,
+    },
+    /// The MTA, by SOCKS.
+    Socks {
+        /// Who may connect from beyond loopback.
+        users: Arc<Users>,
+        /// Destinations that are none of waxseal's business.
+        bypass: Arc<[IpNet]>,
+    },
 }
 
 /// TLS towards the MTA.
@@ -33,6 +58,8 @@ pub enum MtaTls {
     Offered(Arc<ServerConfig>),
     /// STARTTLS is offered, and MAIL refused before it.
     Required(Arc<ServerConfig>),
+    /// STARTTLS is passed on to the MX that the MTA has chosen.
+    PassedOn,
 }
 
 /// Settings of all sessions.

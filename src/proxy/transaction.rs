@@ -8,9 +8,9 @@ use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
 use crate::proxy::settings::Timeouts;
-use crate::proxy::upstream::{Dialogue, Ready};
+use crate::proxy::upstream::{Ready, Settled};
 use crate::smtp::bridge;
-use crate::smtp::capabilities::{Capabilities, Extension};
+use crate::smtp::capabilities::Extension;
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::data::DotStuffer;
 use crate::smtp::reply::Reply;
@@ -50,8 +50,7 @@ impl From<Failure> for NotBegun {
 /// An MX that has accepted MAIL FROM.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    dialogue: Dialogue,
-    offers: Capabilities,
+    line: Settled,
     timeouts: Timeouts,
     link: Link,
     body: Body,
@@ -72,6 +71,15 @@ enum Body {
     Answered,
 }
 
+/// What an MX still thinks of when a transaction is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remembers {
+    /// RFC 5321 §4.1.1.4: the reply to the end of data cleared everything.
+    Nothing,
+    /// The envelope, which RSET makes it forget.
+    Envelope,
+}
+
 impl Ready {
     /// Sends MAIL FROM and the first recipients.
     pub(super) async fn begin(
@@ -84,32 +92,33 @@ impl Ready {
         } = *envelope;
         let link = self.link();
         let mut lines = Vec::with_capacity(256);
-        if let Err(unbridgeable) = bridge::mail_line(mail, &self.offers, &mut lines) {
+        if let Err(unbridgeable) = bridge::mail_line(mail, &self.line.offers, &mut lines) {
             let reply = unbridgeable.reply();
             self.quit();
             return Err(NotBegun::Unbridgeable(reply));
         }
         let mut transaction = Transaction {
-            dialogue: self.dialogue,
-            offers: self.offers,
+            line: self.line,
             timeouts: timeouts.clone(),
             link,
             body: Body::NotBegun,
         };
-        let pipelined = transaction.offers.has(Extension::Pipelining);
+        let pipelined = transaction.line.offers.has(Extension::Pipelining);
         if pipelined {
             transaction.write_recipients(recipients, &mut lines);
         }
         transaction
+            .line
             .dialogue
             .send(&lines, Phase::Mail, timeouts.mail)
             .await?;
         let reply = transaction
+            .line
             .dialogue
             .verdict(Phase::Mail, timeouts.mail)
             .await?;
         if !reply.is_positive() {
-            transaction.dialogue.quit();
+            transaction.line.dialogue.quit();
             return Err(NotBegun::Refused(reply));
         }
         let replies = if pipelined {
@@ -132,7 +141,7 @@ impl Transaction {
 
     fn write_recipients(&self, recipients: &[&Recipient], lines: &mut Vec<u8>) {
         for recipient in recipients {
-            bridge::rcpt_line(recipient, &self.offers, lines);
+            bridge::rcpt_line(recipient, &self.line.offers, lines);
         }
     }
 
@@ -141,7 +150,7 @@ impl Transaction {
         &mut self,
         recipients: &[&Recipient],
     ) -> Result<Vec<Reply>, Failure> {
-        let at_once = if self.offers.has(Extension::Pipelining) {
+        let at_once = if self.line.offers.has(Extension::Pipelining) {
             recipients.len()
         } else {
             1
@@ -151,7 +160,8 @@ impl Transaction {
         for batch in recipients.chunks(at_once.max(1)) {
             lines.clear();
             self.write_recipients(batch, &mut lines);
-            self.dialogue
+            self.line
+                .dialogue
                 .send(&lines, Phase::Rcpt, self.timeouts.rcpt)
                 .await?;
             replies.append(&mut self.recipient_replies(batch.len()).await?);
@@ -162,7 +172,7 @@ impl Transaction {
     async fn recipient_replies(&mut self, count: usize) -> Result<Vec<Reply>, Failure> {
         let mut replies = Vec::with_capacity(count);
         for _ in 0..count {
-            let reply = self.dialogue.verdict(Phase::Rcpt, self.timeouts.rcpt);
+            let reply = self.line.dialogue.verdict(Phase::Rcpt, self.timeouts.rcpt);
             replies.push(reply.await?);
         }
         Ok(replies)
@@ -172,11 +182,12 @@ impl Transaction {
     /// no message yet that could have been accepted.
     pub(super) async fn begin_data(&mut self) -> Result<Result<(), Reply>, Failure> {
         let reply = self
+            .line
             .dialogue
             .command(b"DATA\r\n", Phase::Data, self.timeouts.data)
             .await?;
         if reply.is_positive() {
-            return Err(self.dialogue.out_of_place(Phase::Data, &reply));
+            return Err(self.line.dialogue.out_of_place(Phase::Data, &reply));
         }
         if !reply.is_intermediate() {
             return Ok(Err(reply));
@@ -188,7 +199,7 @@ impl Transaction {
     /// Announces one chunk of the MTA's BDAT, or asks for 354 before the first one.
     pub(super) async fn begin_chunk(&mut self, chunk: Chunk) -> Result<Result<(), Reply>, Failure> {
         if let Body::NotBegun = self.body {
-            if self.offers.has(Extension::Chunking) {
+            if self.line.offers.has(Extension::Chunking) {
                 self.body = Body::Chunks;
             } else {
                 match self.begin_data().await? {
@@ -200,7 +211,8 @@ impl Transaction {
         if let Body::Chunks = self.body {
             let last = if chunk.last == Last::Yes { " LAST" } else { "" };
             let line = format!("BDAT {}{last}\r\n", chunk.size);
-            self.dialogue
+            self.line
+                .dialogue
                 .send(line.as_bytes(), Phase::Data, self.timeouts.data)
                 .await?;
         }
@@ -210,7 +222,7 @@ impl Transaction {
     /// Sends a piece of the content, in the MTA's form. An MX that has already spoken has refused the
     /// message, or says 250 to something that it has not seen.
     pub(super) async fn content(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        if let Some(failure) = self.dialogue.interruption() {
+        if let Some(failure) = self.line.dialogue.interruption(Phase::Content) {
             return Err(failure);
         }
         let within = self.timeouts.data_block;
@@ -218,9 +230,12 @@ impl Transaction {
             Body::Stuffed(stuffer, buffer) => {
                 buffer.clear();
                 stuffer.encode(piece, buffer);
-                self.dialogue.send(buffer, Phase::Content, within).await
+                self.line
+                    .dialogue
+                    .send(buffer, Phase::Content, within)
+                    .await
             }
-            _ => self.dialogue.send(piece, Phase::Content, within).await,
+            _ => self.line.dialogue.send(piece, Phase::Content, within).await,
         }
     }
 
@@ -232,10 +247,14 @@ impl Transaction {
                 buffer.clear();
                 stuffer.finish(buffer);
                 let within = self.timeouts.data_block;
-                self.dialogue.send(buffer, Phase::Content, within).await?;
+                self.line
+                    .dialogue
+                    .send(buffer, Phase::Content, within)
+                    .await?;
                 self.end_of_data().await.map(Some)
             }
             (_, Last::No) => self
+                .line
                 .dialogue
                 .verdict(Phase::Content, self.timeouts.data_end)
                 .await
@@ -247,6 +266,7 @@ impl Transaction {
     /// Waits for the MX's word on the message.
     pub(super) async fn end_of_data(&mut self) -> Result<Reply, Failure> {
         let reply = self
+            .line
             .dialogue
             .verdict(Phase::EndOfData, self.timeouts.data_end)
             .await?;
@@ -257,17 +277,27 @@ impl Transaction {
     /// After a write that failed: the MX may have said why before it closed.
     pub(super) async fn last_words(&mut self) -> Option<Reply> {
         let wait = std::time::Duration::from_secs(1);
-        let reply = self.dialogue.reply(Phase::Content, wait).await.ok()?;
+        let reply = self.line.dialogue.reply(Phase::Content, wait).await.ok()?;
         // A success before the end of the content is no success.
         (reply.is_transient() || reply.is_permanent()).then_some(reply)
+    }
+
+    /// The connection, if it can carry another message after this one, and what the MX still thinks of. In the middle
+    /// of the content it is closed, so that what was sent can never become a message.
+    pub(super) fn into_line(self) -> Option<(Settled, Remembers)> {
+        match self.body {
+            Body::NotBegun => Some((self.line, Remembers::Envelope)),
+            Body::Answered => Some((self.line, Remembers::Nothing)),
+            Body::Data | Body::Chunks | Body::Stuffed(..) => None,
+        }
     }
 
     /// Ends the connection: politely where a command is expected, and otherwise by closing it, so that
     /// what was sent of the content can never become a message.
     pub(super) fn end(self) {
         match self.body {
-            Body::NotBegun | Body::Answered => self.dialogue.quit(),
-            Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.dialogue),
+            Body::NotBegun | Body::Answered => self.line.dialogue.quit(),
+            Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.line.dialogue),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! end the connection (the CVE-2011-0411 family), and what the MX offered in the clear is forgotten once
 //! TLS is up (RFC 3207 §4.2).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -97,16 +98,16 @@ impl Dialogue {
         self.fault(Fault::Protocol(phase, what))
     }
 
-    /// What is wrong when the MX has spoken, or has closed, before the content was sent.
-    pub(super) fn interruption(&mut self) -> Option<Failure> {
-        let early = || Fault::Protocol(Phase::Content, "a reply before the end".to_owned());
+    /// What is wrong when the MX has spoken, or has closed, although nothing was asked.
+    pub(super) fn interruption(&mut self, phase: Phase) -> Option<Failure> {
+        let early = || Fault::Protocol(phase, "a reply before the end".to_owned());
         if !self.wire.buffered().is_empty() {
             return Some(self.fault(early()));
         }
         // Asked once, not awaited: the time does not matter.
         match self.wire.fill(FAREWELL).now_or_never()? {
             Ok(()) => Some(self.fault(early())),
-            Err(error) => Some(self.broken(Phase::Content, &error)),
+            Err(error) => Some(self.broken(phase, &error)),
         }
     }
 
@@ -141,8 +142,36 @@ impl Dialogue {
 /// An MX that has said 220 and told what it offers.
 #[derive(Debug)]
 pub struct Greeted {
-    dialogue: Dialogue,
-    offers: Capabilities,
+    pub(super) dialogue: Dialogue,
+    pub(super) offers: Capabilities,
+}
+
+/// An MX with which TLS has been settled, one way or the other; what it has proven is not yet judged.
+#[derive(Debug)]
+pub struct Settled {
+    pub(super) dialogue: Dialogue,
+    pub(super) offers: Capabilities,
+    pub(super) handshake: Result<Handshake, WhyPlaintext>,
+}
+
+impl Settled {
+    /// The channel, for the judge.
+    pub(super) fn channel(&self) -> Channel<'_> {
+        match &self.handshake {
+            Ok(handshake) => Channel::Tls(handshake),
+            Err(why) => Channel::Plaintext(*why),
+        }
+    }
+}
+
+impl Greeted {
+    fn in_the_clear(self, why: WhyPlaintext) -> Settled {
+        Settled {
+            dialogue: self.dialogue,
+            offers: self.offers,
+            handshake: Err(why),
+        }
+    }
 }
 
 /// Whether TLS is tried on this connection.
@@ -157,20 +186,27 @@ pub enum Starttls {
 /// An MX that has shown what the requirement asks for. Only this can send MAIL FROM.
 #[derive(Debug)]
 pub struct Ready {
-    pub(super) dialogue: Dialogue,
-    pub(super) offers: Capabilities,
+    pub(super) line: Settled,
     authorized: Authorized,
     policy: Policy,
-    handshake: Result<Handshake, WhyPlaintext>,
 }
 
 impl Ready {
+    /// A connection that is authorized, by whose word.
+    pub(super) fn new(line: Settled, authorized: Authorized, policy: Policy) -> Self {
+        Self {
+            line,
+            authorized,
+            policy,
+        }
+    }
+
     /// What the connection is, for the outcome and the seal.
     pub fn link(&self) -> Link {
         Link {
-            host: self.dialogue.peer.host.clone(),
-            address: self.dialogue.peer.address,
-            seal: match &self.handshake {
+            host: self.line.dialogue.peer.host.clone(),
+            address: self.line.dialogue.peer.address,
+            seal: match &self.line.handshake {
                 Err(why) => Seal::Open(*why),
                 Ok(handshake) => Seal::Tls {
                     version: handshake.version,
@@ -188,17 +224,17 @@ impl Ready {
 
     /// What the MX offers on this connection.
     pub fn offers(&self) -> &Capabilities {
-        &self.offers
+        &self.line.offers
     }
 
     /// The handshake, unless the connection is in the clear.
     pub fn handshake(&self) -> Option<&Handshake> {
-        self.handshake.as_ref().ok()
+        self.line.handshake.as_ref().ok()
     }
 
     /// Ends the connection without sending mail.
     pub fn quit(self) {
-        self.dialogue.quit();
+        self.line.dialogue.quit();
     }
 }
 
@@ -213,13 +249,6 @@ pub struct Inspection {
     pub handshake: Option<Handshake>,
     /// Whether it satisfies the requirement.
     pub proof: Result<Authorized, Failure>,
-}
-
-fn channel_of(handshake: &Result<Handshake, WhyPlaintext>) -> Channel<'_> {
-    match handshake {
-        Ok(handshake) => Channel::Tls(handshake),
-        Err(why) => Channel::Plaintext(*why),
-    }
 }
 
 impl Gate {
@@ -242,17 +271,12 @@ impl Gate {
         starttls: Starttls,
     ) -> Result<Ready, Failure> {
         let greeted = self.greet(peer, port).await?;
-        let (greeted, handshake) = self.seal(greeted, requirement, starttls).await?;
-        match authorize(requirement, channel_of(&handshake), peer, self.clock.now()) {
-            Ok(authorized) => Ok(Ready {
-                dialogue: greeted.dialogue,
-                offers: greeted.offers,
-                authorized,
-                policy: requirement.policy,
-                handshake,
-            }),
+        let name = &self.settings.hostname;
+        let line = self.seal(greeted, requirement, starttls, name).await?;
+        match authorize(requirement, line.channel(), peer, self.clock.now()) {
+            Ok(authorized) => Ok(Ready::new(line, authorized, requirement.policy)),
             Err(failure) => {
-                greeted.dialogue.quit();
+                line.dialogue.quit();
                 Err(failure)
             }
         }
@@ -271,21 +295,18 @@ impl Gate {
             Err(failure) => return blank(None, Err(failure)),
         };
         let offers = Some(greeted.offers.clone());
-        let (greeted, handshake) = match self.seal(greeted, requirement, Starttls::IfOffered).await
-        {
-            Ok(sealed) => sealed,
+        let name = &self.settings.hostname;
+        let sealed = self.seal(greeted, requirement, Starttls::IfOffered, name);
+        let line = match sealed.await {
+            Ok(line) => line,
             Err(failure) => return blank(offers, Err(failure)),
         };
-        let proof = authorize(requirement, channel_of(&handshake), peer, self.clock.now());
-        let Greeted {
-            dialogue,
-            offers: now_offered,
-        } = greeted;
-        dialogue.farewell().await;
-        match handshake {
+        let proof = authorize(requirement, line.channel(), peer, self.clock.now());
+        line.dialogue.farewell().await;
+        match line.handshake {
             Err(_) => blank(offers, proof),
             Ok(handshake) => Inspection {
-                offers_under_tls: Some(now_offered),
+                offers_under_tls: Some(line.offers),
                 handshake: Some(handshake),
                 ..blank(offers, proof)
             },
@@ -295,20 +316,46 @@ impl Gate {
     /// Connects, reads the greeting, says EHLO.
     async fn greet(&self, peer: &Peer, port: u16) -> Result<Greeted, Failure> {
         let target = (peer.address, port).into();
-        let started = Instant::now();
-        let connected = self
-            .dialer
-            .connect(target, self.settings.timeouts.connect)
-            .await;
-        if let Err(Fault::Unreachable(_)) = connected {
-            self.dead.note(target);
-        }
-        let stream = connected.map_err(|fault| peer.failure(fault))?;
-        self.observer.record(Event::Connected(started.elapsed()));
+        let within = self.settings.timeouts.connect;
+        let connecting = self.dialer.connect(target, within);
+        let stream = self.connected(peer, target, connecting).await?;
         let mut dialogue = Dialogue {
             wire: Wire::new(Socket::Plain(stream)),
             peer: peer.clone(),
         };
+        let greeting = self.greeting(&mut dialogue, target).await?;
+        // RFC 5321 §3.1: anything but 220 (554 above all) means no service here; the next MX may help.
+        if greeting.code() != 220 {
+            dialogue.quit();
+            return Err(peer.failure(Fault::TurnedAway(Phase::Greeting, greeting.code())));
+        }
+        let offers = self.ehlo(&mut dialogue, &self.settings.hostname).await?;
+        Ok(Greeted { dialogue, offers })
+    }
+
+    /// Waits for a TCP connection.
+    pub(super) async fn connected<T>(
+        &self,
+        peer: &Peer,
+        target: SocketAddr,
+        connecting: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let connected = connecting.await;
+        if let Err(Fault::Unreachable(_)) = connected {
+            self.dead.note(target);
+        }
+        let connected = connected.map_err(|fault| peer.failure(fault))?;
+        self.observer.record(Event::Connected(started.elapsed()));
+        Ok(connected)
+    }
+
+    /// Waits for the first reply, whatever it is.
+    pub(super) async fn greeting(
+        &self,
+        dialogue: &mut Dialogue,
+        target: SocketAddr,
+    ) -> Result<Reply, Failure> {
         let greeting = dialogue
             .reply(Phase::Greeting, self.settings.timeouts.greeting)
             .await;
@@ -319,20 +366,16 @@ impl Gate {
         {
             self.dead.note(target);
         }
-        let greeting = greeting?;
-        // RFC 5321 §3.1: anything but 220 (554 above all) means no service here; the next MX may help.
-        if greeting.code() != 220 {
-            dialogue.quit();
-            return Err(peer.failure(Fault::TurnedAway(Phase::Greeting, greeting.code())));
-        }
-        let offers = self.ehlo(&mut dialogue).await?;
-        Ok(Greeted { dialogue, offers })
+        greeting
     }
 
     /// EHLO, or HELO where EHLO is not known (RFC 5321 §3.2).
-    async fn ehlo(&self, dialogue: &mut Dialogue) -> Result<Capabilities, Failure> {
+    pub(super) async fn ehlo(
+        &self,
+        dialogue: &mut Dialogue,
+        name: &str,
+    ) -> Result<Capabilities, Failure> {
         let within = self.settings.timeouts.ehlo;
-        let name = &self.settings.hostname;
         let ehlo = format!("EHLO {name}\r\n");
         let reply = dialogue
             .command(ehlo.as_bytes(), Phase::Ehlo, within)
@@ -355,18 +398,19 @@ impl Gate {
     }
 
     /// STARTTLS where it is offered and wanted.
-    async fn seal(
+    pub(super) async fn seal(
         &self,
         mut greeted: Greeted,
         requirement: &Requirement,
         starttls: Starttls,
-    ) -> Result<(Greeted, Result<Handshake, WhyPlaintext>), Failure> {
+        name: &str,
+    ) -> Result<Settled, Failure> {
         if starttls == Starttls::NotAfterFailure {
-            return Ok((greeted, Err(WhyPlaintext::HandshakeFailed)));
+            return Ok(greeted.in_the_clear(WhyPlaintext::HandshakeFailed));
         }
         // STARTTLS is never sent where it is not offered: a 502 must not become the fate of a message.
         if requirement.demand == Demand::Plaintext || !greeted.offers.has(Extension::StartTls) {
-            return Ok((greeted, Err(WhyPlaintext::NotOffered)));
+            return Ok(greeted.in_the_clear(WhyPlaintext::NotOffered));
         }
         let within = self.settings.timeouts.ehlo;
         let reply = greeted
@@ -374,11 +418,15 @@ impl Gate {
             .command(b"STARTTLS\r\n", Phase::Starttls, within)
             .await?;
         if reply.code() != 220 {
-            return Ok((greeted, Err(WhyPlaintext::Refused(reply.code()))));
+            return Ok(greeted.in_the_clear(WhyPlaintext::Refused(reply.code())));
         }
         let (mut dialogue, handshake) = self.shake_hands(greeted.dialogue, requirement).await?;
-        let offers = self.ehlo(&mut dialogue).await?;
-        Ok((Greeted { dialogue, offers }, Ok(handshake)))
+        let offers = self.ehlo(&mut dialogue, name).await?;
+        Ok(Settled {
+            dialogue,
+            offers,
+            handshake: Ok(handshake),
+        })
     }
 
     async fn shake_hands(

@@ -40,6 +40,18 @@ impl Extension {
         Self::RequireTls,
     ];
 
+    /// Those that an MTA gets to see of an MX that it chose itself: what waxseal can carry, and nothing that
+    /// is between waxseal and the MX (STARTTLS) or that the MX offers only under TLS.
+    const PASSED_ON: [Self; 7] = [
+        Self::Pipelining,
+        Self::Size,
+        Self::EightBitMime,
+        Self::EnhancedStatusCodes,
+        Self::Dsn,
+        Self::SmtpUtf8,
+        Self::Chunking,
+    ];
+
     fn keyword(self) -> &'static str {
         match self {
             Self::Pipelining => "PIPELINING",
@@ -111,6 +123,24 @@ impl Capabilities {
         self.size
     }
 
+    /// The lines of EHLO that an MTA gets to see of an MX that it chose itself, where waxseal takes messages up
+    /// to `max_size`.
+    pub fn passed_on(&self, max_size: Option<u64>) -> Vec<String> {
+        let line = |extension: Extension| match extension {
+            // RFC 1870 §4: zero means no fixed limit.
+            Extension::Size => {
+                let most = self.size.into_iter().chain(max_size).min();
+                format!("SIZE {}", most.unwrap_or(0))
+            }
+            other => other.to_string(),
+        };
+        Extension::PASSED_ON
+            .into_iter()
+            .filter(|extension| self.has(*extension))
+            .map(line)
+            .collect()
+    }
+
     /// The keywords of what is offered, in a fixed order.
     pub fn names(&self) -> Vec<&'static str> {
         Extension::ALL
@@ -153,6 +183,23 @@ mod tests {
             assert!(offers.has(Extension::Size), "{line}");
             assert_eq!(offers.max_size(), None, "{line}");
         }
+    }
+
+    #[test]
+    fn an_mta_sees_what_waxseal_can_carry_and_the_lesser_size() {
+        let offers = parse(&[
+            "mx",
+            "SIZE 1000",
+            "STARTTLS",
+            "REQUIRETLS",
+            "AUTH PLAIN",
+            "XCLIENT NAME",
+            "dsn",
+        ]);
+        assert_eq!(offers.passed_on(None), ["SIZE 1000", "DSN"]);
+        assert_eq!(offers.passed_on(Some(10)), ["SIZE 10", "DSN"]);
+        assert_eq!(parse(&["mx", "SIZE"]).passed_on(None), ["SIZE 0"]);
+        assert_eq!(parse(&["mx"]).passed_on(Some(10)), [""; 0]);
     }
 
     #[test]

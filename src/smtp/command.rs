@@ -11,11 +11,11 @@ use crate::smtp::reply::Reply;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// EHLO with the client's name.
-    Ehlo,
+    Ehlo(String),
     /// HELO with the client's name.
-    Helo,
+    Helo(String),
     /// LHLO with the client's name (RFC 2033 §4.1).
-    Lhlo,
+    Lhlo(String),
     /// MAIL FROM.
     Mail(Mail),
     /// RCPT TO.
@@ -179,11 +179,11 @@ pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
             Err(SyntaxError::Arguments("no argument"))
         }
     };
-    let named = |command| {
+    let named = |command: fn(String) -> Command| {
         if rest.is_empty() {
             Err(SyntaxError::Arguments("a host name"))
         } else {
-            Ok(command)
+            Ok(command(rest.to_owned()))
         }
     };
     match verb.to_ascii_uppercase().as_str() {

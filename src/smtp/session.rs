@@ -3,11 +3,16 @@
 //! A session takes one parsed command and says what is to be done: answer at once, or ask the driver to
 //! do what only the other side can know. It keeps the order of commands, the limits, and what is
 //! advertised; it knows no socket, no clock and no MX. MAIL is answered here, before any MX is known, because
-//! the MX depends on the first recipient; an MX that refuses the sender is heard at RCPT.
+//! the MX, or the TLS that is owed to it, depends on the first recipient; an MX that refuses the sender is
+//! heard at RCPT.
+//!
+//! Where the MTA has chosen the MX itself, greeting and EHLO are the MX's own: the driver asks it, and the
+//! session takes out of its reply what stays between waxseal and the MX.
 
 use std::sync::Arc;
 
 use crate::name::Destination;
+use crate::smtp::capabilities::{Capabilities, Extension};
 use crate::smtp::command::{Charset, Chunk, Command, Mail, Recipient, SyntaxError};
 use crate::smtp::reply::Reply;
 
@@ -18,6 +23,26 @@ pub enum Flavour {
     Relay,
     /// LMTP; one reply for each recipient.
     Lmtp,
+    /// SMTP with an MX that the MTA has chosen; else like [`Flavour::Relay`].
+    Transparent,
+}
+
+/// How the MTA has introduced itself, for the MX to hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hello {
+    /// EHLO and its name.
+    Ehlo(String),
+    /// HELO and its name.
+    Helo(String),
+}
+
+impl Hello {
+    /// The MTA's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Ehlo(name) | Self::Helo(name) => name,
+        }
+    }
 }
 
 /// Whether the MTA may or must use TLS.
@@ -29,6 +54,8 @@ pub enum StartTls {
     Offered,
     /// MAIL is refused before STARTTLS.
     Required,
+    /// STARTTLS is the MX's, where it offers it: the TLS is none of waxseal's.
+    PassedOn,
 }
 
 /// What a session advertises and allows.
@@ -66,6 +93,10 @@ pub enum Action {
     SwallowChunk(u64, Reply),
     /// Forget the transaction, then send this reply.
     Reset(Reply),
+    /// Forget the transaction, greet the MX with this, and send what [`Session::mx_greeted`] makes of its reply.
+    Hello(Hello),
+    /// Pass STARTTLS on; if the MX agrees, splice the two connections.
+    PassStartTls,
     /// Send this reply, then shake hands and call [`Session::tls_started`].
     StartTls(Reply),
     /// Send this reply and close.
@@ -135,7 +166,7 @@ impl Session {
     /// The first line.
     pub fn greeting(&self) -> Reply {
         let protocol = match self.settings.flavour {
-            Flavour::Relay => "ESMTP",
+            Flavour::Relay | Flavour::Transparent => "ESMTP",
             Flavour::Lmtp => "LMTP",
         };
         Reply::new(
@@ -176,7 +207,7 @@ impl Session {
     fn act(&mut self, command: Command) -> Action {
         let chunking = matches!(&self.transaction, Some(t) if t.content == Content::Chunks);
         match command {
-            Command::Ehlo | Command::Helo | Command::Lhlo => self.hello(&command),
+            Command::Ehlo(_) | Command::Helo(_) | Command::Lhlo(_) => self.hello(command),
             Command::Mail(mail) => self.begin(mail),
             // RFC 3030 §2: once BDAT has begun, only BDAT goes on with the transaction.
             Command::Rcpt(_) | Command::Data if chunking => {
@@ -208,20 +239,59 @@ impl Session {
     }
 
     /// EHLO, HELO, LHLO; each forgets the transaction (RFC 5321 §4.1.4).
-    fn hello(&mut self, command: &Command) -> Action {
+    fn hello(&mut self, command: Command) -> Action {
         let name = &self.settings.hostname;
         let reply = match (self.settings.flavour, command) {
-            (Flavour::Relay, Command::Helo) => Reply::new(250, "", name),
-            (Flavour::Relay, Command::Ehlo) | (Flavour::Lmtp, Command::Lhlo) => {
+            (Flavour::Transparent, Command::Ehlo(name)) => {
+                return Action::Hello(Hello::Ehlo(name));
+            }
+            (Flavour::Transparent, Command::Helo(name)) => {
+                return Action::Hello(Hello::Helo(name));
+            }
+            (Flavour::Relay, Command::Helo(_)) => Reply::new(250, "", name),
+            (Flavour::Relay, Command::Ehlo(_)) | (Flavour::Lmtp, Command::Lhlo(_)) => {
                 Reply::multiline(250, self.advertised())
             }
-            (Flavour::Relay, _) => return unknown("this is SMTP: say EHLO"),
+            (Flavour::Relay | Flavour::Transparent, _) => {
+                return unknown("this is SMTP: say EHLO");
+            }
             // RFC 2033 §4.1: HELO and EHLO do not exist in LMTP.
             (Flavour::Lmtp, _) => return unknown("this is LMTP: say LHLO"),
         };
         self.greeted = Greeted::Yes;
         self.transaction = None;
         Action::Reset(reply)
+    }
+
+    /// Takes the MX's reply to an [`Action::Hello`] and makes the MTA's out of it. A refusal passes as it is.
+    pub fn mx_greeted(&mut self, hello: &Hello, reply: Reply) -> Reply {
+        if !reply.is_positive() {
+            return reply;
+        }
+        self.greeted = Greeted::Yes;
+        self.transaction = None;
+        let words = reply
+            .lines()
+            .first()
+            .map(|line| String::from_utf8_lossy(line));
+        let mut lines = vec![words.unwrap_or_default().into_owned()];
+        if let Hello::Ehlo(_) = hello {
+            let offers = Capabilities::parse(&reply);
+            lines.extend(offers.passed_on(self.settings.max_size));
+            lines.extend(self.starttls_line(&offers));
+            // RFC 9422 §4: there is one reply to the data, and each domain has a policy of its own.
+            lines.push("LIMITS RCPTDOMAINMAX=1".to_owned());
+        }
+        Reply::multiline(250, lines)
+    }
+
+    fn starttls_line(&self, offers: &Capabilities) -> Option<String> {
+        let offered = match self.settings.starttls {
+            StartTls::NotOffered => false,
+            StartTls::Offered | StartTls::Required => self.channel == Channel::Plaintext,
+            StartTls::PassedOn => offers.has(Extension::StartTls),
+        };
+        offered.then(|| "STARTTLS".to_owned())
     }
 
     fn advertised(&self) -> Vec<String> {
@@ -239,9 +309,7 @@ impl Session {
         .to_vec();
         // RFC 1870 §4: zero means no fixed limit.
         lines.push(format!("SIZE {}", settings.max_size.unwrap_or(0)));
-        if settings.starttls != StartTls::NotOffered && self.channel == Channel::Plaintext {
-            lines.push("STARTTLS".to_owned());
-        }
+        lines.extend(self.starttls_line(&Capabilities::none()));
         // RFC 9422 §4: an MTA may read the domain limit as one for the whole session. It then opens a
         // session for each domain, which serves it as well.
         let mut limits = format!("LIMITS RCPTMAX={}", settings.max_recipients);
@@ -307,7 +375,7 @@ impl Session {
         let to = recipient.path.destination();
         if !transaction.destinations.contains(to) {
             match settings.flavour {
-                Flavour::Relay if !transaction.destinations.is_empty() => {
+                Flavour::Relay | Flavour::Transparent if !transaction.destinations.is_empty() => {
                     let text = "one recipient domain per transaction; send this recipient again";
                     return Action::Reply(Reply::new(452, "4.5.3", text));
                 }
@@ -340,7 +408,7 @@ impl Session {
 
     fn ready_for_content(&mut self) -> Result<&mut Transaction, Reply> {
         let no_recipients = match self.settings.flavour {
-            Flavour::Relay => 554,
+            Flavour::Relay | Flavour::Transparent => 554,
             // RFC 2033 §4.2.
             Flavour::Lmtp => 503,
         };
@@ -369,6 +437,7 @@ impl Session {
                 Action::Reply(Reply::new(502, "5.5.1", "STARTTLS is not offered"))
             }
             (_, Channel::Tls) => out_of_order("TLS is in use already"),
+            (StartTls::PassedOn, Channel::Plaintext) => Action::PassStartTls,
             (_, Channel::Plaintext) => {
                 Action::StartTls(Reply::new(220, "2.0.0", "Ready to start TLS"))
             }

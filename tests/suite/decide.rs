@@ -1,4 +1,5 @@
-//! The decision table: `tests/data/decide.table` against the real rule loader, the gate and `policy::decide`.
+//! The decision table: `tests/data/decide.table` against the real rule loader, the gate and `policy::decide`; and
+//! `tests/data/identify.table`, which goes on to `policy::identify`.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use waxseal::mtasts::{FetchError, Policy};
 use waxseal::name::{Domain, Host};
 use waxseal::net::https::Fetch;
 use waxseal::policy::failure::Failure;
+use waxseal::policy::identify::identify;
 use waxseal::policy::requirement::{Demand, Mode, Requirement, Roots};
 use waxseal::policy::verdict::{Candidate, Verdict};
 use waxseal::proxy::gate::{Decision, Gate};
@@ -25,14 +27,24 @@ use waxseal::time::{Clock, UnixTime};
 use crate::support::{ca::Ca, golden};
 
 const TABLE: &str = "decide.table";
+const IDENTIFY: &str = "identify.table";
 
 /// 2027-01-01T00:00:00Z
 const NOW: UnixTime = UnixTime(1_798_761_600);
 
 #[tokio::test]
 async fn every_row_of_the_decision_table_holds() {
+    compare(TABLE).await;
+}
+
+#[tokio::test]
+async fn every_address_that_an_mta_chose_has_to_prove_what_the_table_says() {
+    compare(IDENTIFY).await;
+}
+
+async fn compare(file: &str) {
     let mut actual = String::new();
-    let table = golden::read(TABLE);
+    let table = golden::read(file);
     for block in table.split("\n\n") {
         let questions: Vec<&str> = block.lines().filter(|line| !is_verdict(line)).collect();
         let row = Row::parse(&questions);
@@ -46,7 +58,7 @@ async fn every_row_of_the_decision_table_holds() {
             actual += &row.verdict().await;
         }
     }
-    golden::compare(TABLE, &actual);
+    golden::compare(file, &actual);
 }
 
 pub(super) fn is_verdict(line: &str) -> bool {
@@ -60,6 +72,8 @@ pub(super) struct Row<'t> {
     pub(super) to: Option<&'t str>,
     from: Option<&'t str>,
     facts: Vec<&'t str>,
+    /// Addresses that an MTA has chosen, each perhaps with the name that it asked for.
+    chosen: Vec<&'t str>,
 }
 
 impl<'t> Row<'t> {
@@ -73,6 +87,7 @@ impl<'t> Row<'t> {
                 "to" => row.to = Some(value),
                 "from" => row.from = Some(value),
                 "facts" => row.facts.push(value),
+                "at" => row.chosen.push(value),
                 _ => panic!("unknown key in {line:?}"),
             }
         }
@@ -86,7 +101,12 @@ impl<'t> Row<'t> {
         };
         let destination = self.to.unwrap().parse().unwrap();
         let sender = self.from.map(|from| from.parse().unwrap());
-        render(&gate.decide(&destination, sender.as_ref()).await)
+        let decision = gate.decide(&destination, sender.as_ref()).await;
+        let claims = self.chosen.iter().map(|at| render_claims(&decision, at));
+        match claims.collect::<String>() {
+            claims if claims.is_empty() => render(&decision),
+            claims => claims,
+        }
     }
 
     /// A gate that has loaded the rules and asks the facts.
@@ -395,6 +415,26 @@ fn render(decision: &Decision) -> String {
                 .iter()
                 .fold(head, |text, one| text + &render_candidate(one, mode))
         }
+    }
+}
+
+/// What the server at an address has to prove, if an MTA has chosen it.
+fn render_claims(decision: &Decision, at: &str) -> String {
+    let Verdict::Deliver(plan) = &decision.verdict else {
+        panic!("nothing is dialled: {decision:?}")
+    };
+    let (address, named) = at.split_once(' ').unwrap_or((at, ""));
+    let named: Option<Host> = named
+        .strip_prefix("by name ")
+        .map(|name| name.parse().unwrap());
+    let address = address.parse().unwrap();
+    match identify(plan, &decision.facts, address, named.as_ref()) {
+        Err((policy, failure)) => format!("=> {at}: {} ({})\n", reply(&failure), policy.label()),
+        Ok(claims) => claims.iter().fold(format!("=> {at}\n"), |text, claim| {
+            let Requirement { policy, .. } = claim.requirement;
+            let asked = render_requirement(&claim.requirement);
+            text + &format!("   {} - {asked} ({})\n", claim.host, policy.label())
+        }),
     }
 }
 

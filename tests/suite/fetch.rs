@@ -46,6 +46,7 @@ impl World {
         let dialer = Dialer {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             own_listeners: vec![],
+            outgoing: waxseal::net::dial::Outgoing::default(),
         };
         let settings = FetchSettings {
             port: host.port(),

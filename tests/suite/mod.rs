@@ -3,6 +3,7 @@
 mod attacks;
 mod authorize;
 mod check;
+mod chosen;
 mod chunking;
 mod dane;
 mod decide;

@@ -111,6 +111,16 @@ impl House {
         *self.app.maps().first().expect("the listener is configured")
     }
 
+    /// The address of the `socks5` listener.
+    pub(crate) fn socks5(&self) -> SocketAddr {
+        self.address(Ingress::Socks5)
+    }
+
+    /// The address of the `transparent` listener.
+    pub(crate) fn transparent(&self) -> SocketAddr {
+        self.address(Ingress::Transparent)
+    }
+
     /// An MTA that has said EHLO to `relay`.
     pub(crate) async fn smtp_client(&self) -> Mta {
         Mta::smtp(self.relay()).await

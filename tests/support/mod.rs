@@ -17,6 +17,7 @@ pub(crate) mod http;
 pub(crate) mod mta;
 pub(crate) mod mx;
 pub(crate) mod net;
+pub(crate) mod socks;
 mod stream;
 pub(crate) mod sts_host;
 pub(crate) mod tally;

@@ -120,6 +120,11 @@ impl Mta {
         )
         .await;
         let tcp = tcp.unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
+        Self::over(tcp, dialect)
+    }
+
+    /// One on a connection that has been made.
+    pub(crate) fn over(tcp: TcpStream, dialect: Dialect) -> Self {
         tcp.set_nodelay(true).unwrap();
         Self {
             io: BufReader::new(Stream::Plain(tcp)),
@@ -128,7 +133,8 @@ impl Mta {
         }
     }
 
-    async fn greeted(mut self) -> Self {
+    /// Reads the greeting and says EHLO or LHLO.
+    pub(crate) async fn greeted(mut self) -> Self {
         let greeting = self.read_reply().await;
         assert_eq!(greeting.code, 220, "greeting: {greeting}");
         let hello = self.hello().await;

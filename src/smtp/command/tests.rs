@@ -12,9 +12,9 @@ fn mail(line: &str) -> Result<Mail, SyntaxError> {
 #[test]
 fn verbs_parse_in_any_case() {
     let good = |line: &str, want: Command| assert_eq!(parse(line.as_bytes()), Ok(want), "{line}");
-    good("ehlo mta.example", Command::Ehlo);
-    good("HeLo x", Command::Helo);
-    good("LHLO x", Command::Lhlo);
+    good("ehlo mta.example", Command::Ehlo("mta.example".to_owned()));
+    good("HeLo x", Command::Helo("x".to_owned()));
+    good("LHLO x", Command::Lhlo("x".to_owned()));
     good("DATA ", Command::Data);
     good("RSET", Command::Rset);
     good("noop whatever", Command::Noop);

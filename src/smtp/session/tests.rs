@@ -31,15 +31,71 @@ fn say(session: &mut Session, line: &str) -> String {
         Action::Chunk(chunk) => format!("chunk {}", chunk.size),
         Action::SwallowChunk(octets, reply) => format!("swallow {octets}, {}", reply.status()),
         Action::StartTls(reply) => format!("starttls {}", reply.status()),
+        Action::Hello(hello) => {
+            let offers = ["mx", "SIZE 9", "STARTTLS", "XFOO"].map(str::to_owned);
+            let reply = session.mx_greeted(&hello, Reply::multiline(250, offers.to_vec()));
+            format!("hello {hello:?}: {}", texts(&reply))
+        }
+        Action::PassStartTls => "pass".to_owned(),
         Action::Quit(reply) => format!("quit {}", reply.status()),
         Action::Close(reply) => format!("close {}", reply.status()),
     }
+}
+
+fn texts(reply: &Reply) -> String {
+    let lines = reply.lines().iter();
+    let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line)).collect();
+    lines.join(", ")
 }
 
 fn dialogue(mut session: Session, lines: &[(&str, &str)]) {
     for (line, want) in lines {
         assert_eq!(say(&mut session, line), *want, "{line}");
     }
+}
+
+#[test]
+fn a_session_with_an_mx_of_the_mtas_choice_shows_that_mx() {
+    dialogue(
+        session(Flavour::Transparent),
+        &[
+            ("MAIL FROM:<a@a.example>", "503 5.5.1"),
+            ("LHLO mta", "500 5.5.1"),
+            ("HELO mta", "hello Helo(\"mta\"): mx"),
+            (
+                "EHLO mta",
+                "hello Ehlo(\"mta\"): mx, SIZE 9, LIMITS RCPTDOMAINMAX=1",
+            ),
+            ("STARTTLS", "502 5.5.1"),
+            ("MAIL FROM:<a@a.example>", "250 2.1.0"),
+            ("RCPT TO:<b@b.example>", "accepted"),
+            ("RCPT TO:<c@c.example>", "452 4.5.3"),
+            ("DATA", "data"),
+        ],
+    );
+    let settings = Settings {
+        starttls: StartTls::PassedOn,
+        ..settings(Flavour::Transparent)
+    };
+    dialogue(
+        Session::new(Arc::new(settings)),
+        &[
+            (
+                "EHLO mta",
+                "hello Ehlo(\"mta\"): mx, SIZE 9, STARTTLS, LIMITS RCPTDOMAINMAX=1",
+            ),
+            ("STARTTLS", "pass"),
+        ],
+    );
+}
+
+#[test]
+fn an_mx_that_refuses_ehlo_is_heard_and_has_not_been_greeted() {
+    let mut session = session(Flavour::Transparent);
+    let hello = Hello::Ehlo("mta".to_owned());
+    let reply = session.mx_greeted(&hello, Reply::new(502, "", "what?"));
+    assert_eq!(reply.code(), 502);
+    assert_eq!(say(&mut session, "MAIL FROM:<a@a.example>"), "503 5.5.1");
 }
 
 #[test]

@@ -146,12 +146,13 @@ impl Mx {
 
 async fn accept(listener: TcpListener, stage: Arc<Mutex<Arc<Stage>>>, ledger: Arc<Ledger>) {
     let mut connections = JoinSet::new();
-    while let Ok((tcp, _)) = listener.accept().await {
+    while let Ok((tcp, peer)) = listener.accept().await {
         // Without it each reply but the first waits for a delayed acknowledgement: 40 ms a message.
         tcp.set_nodelay(true).unwrap();
         let stage = Arc::clone(&stage.lock().unwrap());
         let number = ledger.write(|record| {
             record.connections += 1;
+            record.peers.push(peer.ip());
             record.connections - 1
         });
         connections.spawn(serve::serve(tcp, number, stage, Arc::clone(&ledger)));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, MutexGuard},
 };
 
@@ -69,6 +70,8 @@ impl Message {
 pub(crate) struct Record {
     /// Connections accepted so far.
     pub(crate) connections: usize,
+    /// Where each of them came from.
+    pub(crate) peers: Vec<IpAddr>,
     /// Connections that are over.
     pub(crate) closed: usize,
     pub(crate) commands: Vec<Command>,

@@ -1,0 +1,256 @@
+//! The address that an MTA has chosen itself, and waxseal's connection to it.
+//!
+//! It is dialled before anything is known of the mail, because the MTA is to see the greeting and the
+//! extensions of that very MX. TLS waits for the first recipient: only with its domain is it known what is
+//! owed, and which name goes into SNI. One message after the other goes over the same connection, each
+//! authorized anew against the same handshake; where that does not do for a domain, a fresh connection to
+//! the same address takes its place, and never another MX: which one is next is the MTA's to decide.
+
+use crate::net::stream::{Socket, Wire};
+use crate::policy::facts::Facts;
+use crate::policy::failure::{Failure, Fault, Phase, Unreached};
+use crate::policy::identify::{Claims, identify};
+use crate::policy::requirement::Demand;
+use crate::policy::verdict::Plan;
+use crate::proxy::gate::Gate;
+use crate::proxy::opener::Stop;
+use crate::proxy::transaction::{Begun, Envelope, NotBegun, Remembers};
+use crate::proxy::upstream::{Dialogue, Ready, Settled, Starttls};
+use crate::smtp::capabilities::{Capabilities, Extension};
+use crate::smtp::reply::Reply;
+use crate::smtp::session::Hello;
+
+mod line;
+
+pub(super) use line::Chosen;
+use line::Line;
+
+impl Gate {
+    /// Connects to the address.
+    pub(super) async fn dial(&self, chosen: &Chosen) -> Result<(), Failure> {
+        let check = self.dialer.check(chosen.0.target);
+        check.map_err(|fault| chosen.stranger().failure(fault))?;
+        self.dial_listed(chosen).await
+    }
+
+    /// Connects to the address, which the operator has listed.
+    pub(super) async fn dial_listed(&self, chosen: &Chosen) -> Result<(), Failure> {
+        let (target, source) = (chosen.0.target, chosen.0.source);
+        let peer = chosen.stranger();
+        let fail = |fault| Err(peer.failure(fault));
+        if self.dialer.is_own_listener(target) {
+            return fail(Fault::OwnListener);
+        }
+        if self.dead.knows(target) {
+            return fail(Fault::Unreachable(Unreached::Lately));
+        }
+        let within = self.settings.timeouts.connect;
+        let connecting = self.dialer.connect_from(source, target, within);
+        let (stream, under_way) = self.connected(&peer, target, connecting).await?;
+        let wire = Wire::new(Socket::Plain(stream));
+        chosen.put(Line::Dialled(Dialogue { wire, peer }, under_way));
+        Ok(())
+    }
+
+    /// The greeting of an MX that has been dialled, whatever it is.
+    pub(super) async fn hail(&self, chosen: &Chosen) -> Result<Reply, Failure> {
+        let Some(Line::Dialled(mut dialogue, under_way)) = chosen.take() else {
+            return Err(chosen.lost(Phase::Greeting));
+        };
+        let greeting = self.greeting(&mut dialogue, chosen.0.target).await?;
+        drop(under_way);
+        if greeting.code() == 220 {
+            chosen.put(Line::Hailed(dialogue));
+        } else {
+            dialogue.quit();
+        }
+        Ok(greeting)
+    }
+
+    /// A fresh connection up to its 220.
+    async fn afresh(&self, chosen: &Chosen) -> Result<Line, Failure> {
+        self.dial(chosen).await?;
+        let greeting = self.hail(chosen).await?;
+        let turned_away = || Fault::TurnedAway(Phase::Greeting, greeting.code());
+        let line = chosen.take();
+        line.ok_or_else(|| chosen.stranger().failure(turned_away()))
+    }
+
+    /// Says EHLO or HELO in the MTA's name; the reply is the MX's.
+    pub(super) async fn hello(&self, chosen: &Chosen, hello: &Hello) -> Result<Reply, Failure> {
+        let mut line = match chosen.take_quiet() {
+            Some(line) => line,
+            None => self.afresh(chosen).await?,
+        };
+        let (reply, offers) = self.say_hello(line.dialogue(), hello).await?;
+        chosen.state().name = Some(hello.name().to_owned());
+        chosen.put(match offers {
+            Some(offers) => line.offering(offers),
+            None => line,
+        });
+        Ok(reply)
+    }
+
+    /// An MTA that says HELO gets what it asked for, but the MX hears EHLO first: without it there is no TLS.
+    async fn say_hello(
+        &self,
+        dialogue: &mut Dialogue,
+        hello: &Hello,
+    ) -> Result<(Reply, Option<Capabilities>), Failure> {
+        let within = self.settings.timeouts.ehlo;
+        let ehlo = format!("EHLO {}\r\n", hello.name());
+        dialogue.send(ehlo.as_bytes(), Phase::Ehlo, within).await?;
+        let reply = dialogue.verdict(Phase::Ehlo, within).await?;
+        if reply.is_positive() {
+            let offers = Capabilities::parse(&reply);
+            return Ok((reply, Some(offers)));
+        }
+        let Hello::Helo(name) = hello else {
+            return Ok((reply.relayed(), None));
+        };
+        let older = format!("HELO {name}\r\n");
+        dialogue.send(older.as_bytes(), Phase::Ehlo, within).await?;
+        let reply = dialogue.verdict(Phase::Ehlo, within).await?;
+        let offers = reply.is_positive().then(Capabilities::none);
+        Ok((reply.relayed(), offers))
+    }
+
+    /// Makes the server prove to be one of the hosts of the plan, and introduces the message to it.
+    pub(super) async fn present(
+        &self,
+        chosen: &Chosen,
+        plan: &Plan,
+        facts: &Facts,
+        envelope: &Envelope<'_>,
+    ) -> Result<Begun, Stop> {
+        let address = chosen.0.target.ip();
+        let claims = identify(plan, facts, address, chosen.0.named.as_ref())
+            .map_err(|(policy, failure)| Stop::Host(policy, failure))?;
+        if let Some(ready) = self.again(chosen, &claims).await {
+            match self.introduced(ready, &claims, envelope).await {
+                // It has gone stale meanwhile.
+                Err(Stop::Host(..)) => {}
+                introduced => return introduced,
+            }
+        }
+        let ready = self.prove(chosen, &claims).await.map_err(host(&claims))?;
+        self.introduced(ready, &claims, envelope).await
+    }
+
+    async fn introduced(
+        &self,
+        ready: Ready,
+        claims: &Claims,
+        envelope: &Envelope<'_>,
+    ) -> Result<Begun, Stop> {
+        let link = Box::new(ready.link());
+        let begun = ready.begin(&self.settings.timeouts, envelope).await;
+        begun.map_err(|not_begun| match not_begun {
+            NotBegun::Failed(failure) => host(claims)(failure),
+            NotBegun::Refused(reply) | NotBegun::Unbridgeable(reply) => Stop::Replied(link, reply),
+        })
+    }
+
+    /// The connection of an earlier message, if it does for this one.
+    async fn again(&self, chosen: &Chosen, claims: &Claims) -> Option<Ready> {
+        let (line, remembers) = match chosen.take_quiet()? {
+            Line::Settled(line, remembers) => (line, remembers),
+            other => {
+                chosen.put(other);
+                return None;
+            }
+        };
+        let mut ready = self.fitting(chosen, claims, line)?;
+        if remembers == Remembers::Envelope {
+            let within = self.settings.timeouts.mail;
+            let dialogue = &mut ready.line.dialogue;
+            let reset = dialogue.command(b"RSET\r\n", Phase::Mail, within).await;
+            reset.ok().filter(Reply::is_positive)?;
+        }
+        Some(ready)
+    }
+
+    /// The connection, if it has TLS where there could be TLS, and proves all that is asked for; else it is ended.
+    fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
+        let wants_tls = claims.expected().requirement.demand != Demand::Plaintext;
+        // What is offered in the clear has STARTTLS in it where TLS was not tried, or tried in vain.
+        let fits = match line.handshake {
+            Ok(_) => wants_tls,
+            Err(_) => !wants_tls || !line.offers.has(Extension::StartTls),
+        };
+        if !fits {
+            line.dialogue.quit();
+            return None;
+        }
+        let ready = self.judged(chosen, claims, line).ok()?;
+        if ready.link().would_block.is_some() {
+            ready.quit();
+            return None;
+        }
+        Some(ready)
+    }
+
+    /// The judge's word on a connection; one that is not authorized is ended.
+    fn judged(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Result<Ready, Failure> {
+        let address = chosen.0.target.ip();
+        match claims.authorize(line.channel(), address, self.clock.now()) {
+            Ok((claim, authorized)) => {
+                let mut line = line;
+                line.dialogue.peer = chosen.peer(claim.host.clone());
+                Ok(Ready::new(line, authorized, claim.requirement.policy))
+            }
+            Err(failure) => {
+                line.dialogue.quit();
+                Err(failure)
+            }
+        }
+    }
+
+    /// TLS and the proof on a connection that has not yet served, and in plaintext on a fresh one where the
+    /// handshake fails and the requirement allows it.
+    async fn prove(&self, chosen: &Chosen, claims: &Claims) -> Result<Ready, Failure> {
+        let expected = claims.expected();
+        let peer = chosen.peer(expected.host.clone());
+        let first = self.settle(chosen, claims, Starttls::IfOffered).await;
+        match self.tried(&peer, first) {
+            Err(Failure::Attempt {
+                fault: Fault::Handshake(_),
+                ..
+            }) if self.falls_back(&expected.requirement) => {
+                let second = self.settle(chosen, claims, Starttls::NotAfterFailure).await;
+                self.tried(&peer, second)
+            }
+            other => other,
+        }
+    }
+
+    async fn settle(
+        &self,
+        chosen: &Chosen,
+        claims: &Claims,
+        starttls: Starttls,
+    ) -> Result<Ready, Failure> {
+        let name = chosen.state().name.clone();
+        let name = name.unwrap_or_else(|| self.settings.hostname.clone());
+        let mut line = chosen.take_quiet();
+        if !matches!(line, Some(Line::Greeted(_))) {
+            let mut fresh = self.afresh(chosen).await?;
+            let offers = self.ehlo(fresh.dialogue(), &name).await?;
+            line = Some(fresh.offering(offers));
+        }
+        let Some(Line::Greeted(mut greeted)) = line else {
+            return Err(chosen.lost(Phase::Ehlo));
+        };
+        let expected = claims.expected();
+        greeted.dialogue.peer = chosen.peer(expected.host.clone());
+        let requirement = &expected.requirement;
+        let line = self.seal(greeted, requirement, starttls, &name).await?;
+        self.judged(chosen, claims, line)
+    }
+}
+
+/// A failure at the expected host, and whose word it breaks.
+fn host(claims: &Claims) -> impl Fn(Failure) -> Stop {
+    let policy = claims.expected().requirement.policy;
+    move |failure| Stop::Host(policy, failure)
+}

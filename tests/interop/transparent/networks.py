@@ -1,0 +1,88 @@
+"""Three networks: the gateway (the namespace that this process is in), an MTA behind it, and the internet.
+
+      MTA 10.9.1.2  --  10.9.1.1 gateway 10.9.2.1  --  internet 10.9.2.11 and up
+       fd09:1::2        fd09:1::1      fd09:2::1            fd09:2::11 and up
+
+waxseal, the name servers and a second MTA, with an egress address of its own, are on the gateway.
+"""
+
+import subprocess
+
+from lab import run
+
+MTA = "10.9.1.2"
+GATEWAY = "10.9.1.1"  # the name server of the MTA, too
+EGRESS = {4: "10.9.2.7", 6: "fd09:2::7"}  # the second address of the gateway's own MTA
+NAMES = ("wax-mta", "wax-mx")
+
+RULES = """\
+table inet waxseal
+delete table inet waxseal
+table inet waxseal {{
+{chains}
+}}
+"""
+
+# Mail that passes through the gateway.
+REDIRECT = "chain in { type nat hook prerouting priority dstnat; tcp dport 25 redirect to :10026; }"
+TPROXY = """\
+chain in { type filter hook prerouting priority mangle;
+    meta nfproto ipv4 tcp dport 25 tproxy ip to :10027 meta mark set 1 accept
+    meta nfproto ipv6 tcp dport 25 tproxy ip6 to :10027 meta mark set 1 accept
+}"""
+# Mail of the gateway's own MTA. waxseal runs as another user, and so its own connections escape.
+OWN = "chain out { type nat hook output priority -100; meta skuid postfix tcp dport 25 redirect to :10026; }"
+# A mistake: nobody escapes.
+LOOP = "chain out { type nat hook output priority -100; tcp dport 25 redirect to :10026; }"
+
+
+def inside(name, argv):
+    """A command in one of the other networks; its mounts are ours."""
+    return ["nsenter", f"--net=/run/netns/{name}", *argv]
+
+
+def ip(name, *words):
+    run(inside(name, ["ip", *words]))
+
+
+def build(lab):
+    """Makes the networks. What is in a namespace ends with it."""
+    run(["mount", "-t", "tmpfs", "none", "/run/netns"] if _mounted() else ["mkdir", "-p", "/run/netns"])
+    run(["ip", "link", "set", "lo", "up"])
+    for number, name in enumerate(NAMES, start=1):
+        run(["ip", "netns", "add", name])
+        lab.at_end(lambda name=name: run(["ip", "netns", "del", name]))
+        run(["ip", "link", "add", f"to-{number}", "type", "veth", "peer", "name", "eth0", "netns", name])
+        run(["ip", "link", "set", f"to-{number}", "up"])
+        run(["ip", "address", "add", f"10.9.{number}.1/24", "dev", f"to-{number}"])
+        run(["ip", "address", "add", f"fd09:{number}::1/64", "dev", f"to-{number}", "nodad"])
+        ip(name, "link", "set", "lo", "up")
+        ip(name, "link", "set", "eth0", "up")
+        address(name, number, "2")
+        ip(name, "route", "add", "default", "via", f"10.9.{number}.1")
+        ip(name, "-6", "route", "add", "default", "via", f"fd09:{number}::1")
+    run(["ip", "address", "add", f"{EGRESS[4]}/24", "dev", "to-2"])
+    # Deprecated: nobody uses it who does not ask for it.
+    run(["ip", "address", "add", f"{EGRESS[6]}/64", "dev", "to-2", "nodad", "preferred_lft", "0"])
+    for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+        run(["sysctl", "-qw", f"{key}=1"])
+    # TPROXY: what is marked is delivered here, whatever its destination.
+    for family in ("-4", "-6"):
+        run(["ip", family, "rule", "add", "fwmark", "1", "lookup", "100"])
+        run(["ip", family, "route", "add", "local", "default", "dev", "lo", "table", "100"])
+
+
+def address(name, number, host):
+    """An address of either family in one of the other networks."""
+    ip(name, "address", "add", f"10.9.{number}.{host}/24", "dev", "eth0")
+    ip(name, "address", "add", f"fd09:{number}::{host}/64", "dev", "eth0", "nodad")
+
+
+def firewall(*chains):
+    """Puts these rules in force, and no others."""
+    rules = RULES.format(chains="\n".join(chains))
+    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+
+
+def _mounted():
+    return subprocess.run(["mountpoint", "-q", "/run/netns"]).returncode == 0

@@ -1,0 +1,333 @@
+"""A real Postfix whose configuration has nothing about waxseal, and a firewall that sends its mail there.
+
+`run` beside this file starts it, in network and mount namespaces of its own. `networks.py` builds the networks and the
+firewall, `cases.py` has the cases; certificates and signed zones are those of `../dane`.
+"""
+
+import argparse
+import os
+import re
+import signal
+import smtplib
+import subprocess
+import sys
+
+import networks
+import zones
+from cases import CASES
+from hosts import Authorities, Host
+from lab import Lab, LabError, Process, listening, print_logs, run, wait_until
+from parties import recipient, send
+from postfix import Instance
+
+PATIENCE = 120
+FAMILIES = (4, 6)
+RECORDS = {4: "A", 6: "AAAA"}
+
+WAXSEAL = """\
+hostname = "gate.test"
+policies = "policies"
+
+# The listeners are for both families.
+[[listener]]
+kind = "transparent"
+listen = "[::]:10026"
+allow = ["10.9.0.0/16", "fd09::/16"]
+
+[[listener]]
+kind = "transparent"
+mode = "tproxy"
+listen = "[::]:10027"
+allow = ["10.9.0.0/16", "fd09::/16"]
+
+[admin]
+listen = "127.0.0.1:9825"
+
+[store]
+path = ":memory:"
+
+[dns]
+servers = ["{resolver}:53"]
+dnssec = "trust-ad"
+
+[mta_sts]
+enabled = false
+
+[mx]
+allow_networks = ["10.9.0.0/16", "fd09::/16"]
+dead_for = "0s"
+
+[tls]
+roots = "none"
+"""
+
+# All that an MTA in front of waxseal should know: that TLS is somebody else's.
+SENDING = """\
+inet_protocols = ipv4, ipv6
+mynetworks = 127.0.0.0/8, 10.9.0.0/16
+smtp_tls_security_level = none
+transport_maps = texthash:{transport}
+{more}
+"""
+
+RECEIVING = """\
+inet_protocols = ipv4, ipv6
+mynetworks = 10.9.0.0/16, [fd09::]/16
+smtpd_tls_loglevel = 1
+smtpd_error_sleep_time = 0
+smtpd_client_connection_count_limit = 0
+default_transport = discard:
+"""
+
+
+class Elsewhere(Instance):
+    """A Postfix in one of the other networks."""
+
+    def __init__(self, lab, network, name, main, master):
+        self._network = network
+        super().__init__(lab, name, main, master, [])
+
+    def start(self):
+        run(networks.inside(self._network, ["postfix", "-c", self.config, "start"]))
+
+
+class Row:
+    """A case for one family of addresses."""
+
+    def __init__(self, case, family, number):
+        self.case = case
+        self.family = family
+        self.name = f"{case.name}-{family}"
+        self.domain = f"{self.name}.{case.to}.test"
+        self.hosts = [self._host(number, 0, case.mx1), self._host(number, 1, case.mx2)]
+
+    def _host(self, number, which, shows):
+        host = Host(0, set(shows.split()), f"mx{which + 1}.{self.domain}")
+        last = 11 + 2 * number + which
+        host.last = str(last)
+        host.address = f"10.9.2.{last}" if self.family == 4 else f"fd09:2::{last}"
+        return host
+
+    def _datum(self, word):
+        words = {"IP1": self.hosts[0].address, "IP2": self.hosts[1].address, "00": "00" * 32}
+        words["DEAD"] = "10.9.2.9" if self.family == 4 else "fd09:2::9"
+        for number, host in enumerate(self.hosts, start=1):
+            if host.certificate:
+                words[f"leaf{number}"] = host.certificate.tlsa("1", "1")
+        return words.get(word, f"{word}.{self.domain}." if word.startswith("mx") else word)
+
+    def put_into(self, lab_zones):
+        for line in self.case.zone.splitlines():
+            owner, kind, *data = line.split()
+            owner = f"{self.domain}." if owner == "to" else f"{owner}.{self.domain}."
+            kind = RECORDS[self.family] if kind == "IP" else kind
+            lab_zones.add(owner, kind, " ".join(map(self._datum, data)))
+
+    def transport(self):
+        """The line of the transport table, for a case that goes past DNS."""
+        if self.case.goes_to:
+            return f"{self.domain} smtp:[{self._datum(self.case.goes_to)}]\n"
+        return ""
+
+
+def listener(host):
+    """The lines of a host in master.cf."""
+    address = f"[{host.address}]" if ":" in host.address else host.address
+    lines = [f"{address}:25 inet n - n - - smtpd", f"    -o smtpd_tls_security_level={'may' if host.chain else 'none'}"]
+    if host.chain:
+        lines.append(f"    -o smtpd_tls_chain_files={host.chain}")
+    return "\n".join(lines) + "\n"
+
+
+class Experiment:
+    """The networks, everybody in them, and all rows."""
+
+    def __init__(self, lab, binary):
+        self._lab = lab
+        self._binary = binary
+        pairs = [(case, family) for case in CASES for family in FAMILIES]
+        self.rows = [Row(case, family, number) for number, (case, family) in enumerate(pairs)]
+        self.failures = []
+
+    def prepare(self):
+        networks.build(self._lab)
+        self._make_dns()
+        self._internet()
+        self._waxseal()
+        transport = self._lab.dir / "transport"
+        transport.write_text("".join(row.transport() for row in self.rows))
+        egress = f"smtp_bind_address = {networks.EGRESS[4]}\nsmtp_bind_address6 = {networks.EGRESS[6]}"
+        self._senders = {
+            "behind": self._sender("wax-mta", "behind", networks.MTA, transport, ""),
+            "own": self._sender(None, "own", "127.0.0.2", transport, egress),
+        }
+
+    def _make_dns(self):
+        authorities = Authorities(self._lab.dir / "certificates")
+        lab_zones = zones.Zones(self._lab)
+        for row in self.rows:
+            for host in row.hosts:
+                host.certify(authorities, self._lab.dir / "certificates")
+                networks.address("wax-mx", 2, host.last)
+            row.put_into(lab_zones)
+        lab_zones.write()
+        zones.start(self._lab, lab_zones)
+        self._resolver_for_the_mtas(lab_zones)
+
+    def _resolver_for_the_mtas(self, lab_zones):
+        """The MTAs ask another name server than waxseal, which tells them nothing of DNSSEC."""
+        directory = self._lab.dir / "unbound-files"
+        config = directory / "mtas.conf"
+        text = zones.UNBOUND.format(address=networks.GATEWAY, directory=directory, anchor=lab_zones.anchor)
+        # It does not validate: a domain that is bogus is to reach waxseal.
+        text = text.replace('"validator iterator"', '"iterator"').replace("127.0.0.0/8 allow", "10.9.0.0/16 allow")
+        config.write_text(text)
+        server = Process(self._lab, "unbound-mtas", [zones.unconfined(self._lab, "unbound"), "-d", "-p", "-c", config])
+        wait_until("unbound", lambda: listening(networks.GATEWAY, 53), 20, server.running)
+        resolv_conf = self._lab.dir / "resolv.conf"
+        resolv_conf.write_text(f"nameserver {networks.GATEWAY}\n")
+        run(["mount", "--bind", resolv_conf, "/etc/resolv.conf"])
+
+    def _internet(self):
+        hosts = [host for row in self.rows for host in row.hosts]
+        internet = Elsewhere(self._lab, "wax-mx", "internet", RECEIVING, "".join(map(listener, hosts)))
+        internet.start()
+        self.internet = internet
+        for host in hosts:
+            wait_until(host.address, lambda host=host: answers(host.address), 20)
+
+    def _waxseal(self):
+        directory = self._lab.dir / "waxseal"
+        (directory / "policies").mkdir(parents=True)
+        config = directory / "waxseal.toml"
+        config.write_text(WAXSEAL.format(resolver=zones.RESOLVER))
+        self.waxseal = Process(self._lab, "waxseal-daemon", [self._binary, "run", "--config", config])
+        wait_until("waxseal", lambda: listening("127.0.0.1", 9825), 30, self.waxseal.running)
+
+    def _sender(self, network, name, address, transport, more):
+        main = SENDING.format(transport=transport, more=more)
+        master = f"{address}:25 inet n - n - - smtpd\n"
+        if network:
+            sender = Elsewhere(self._lab, network, f"sender-{name}", main, master)
+        else:
+            sender = Instance(self._lab, f"sender-{name}", main, master, [])
+        sender.start()
+        wait_until(sender.name, lambda: listening(address, 25), 20)
+        sender.address = address
+        return sender
+
+    def carry_out(self):
+        for way, chains, sender in (
+            ("REDIRECT", [networks.REDIRECT], "behind"),
+            ("TPROXY", [networks.TPROXY], "behind"),
+            ("own MTA", [networks.OWN], "own"),
+        ):
+            networks.firewall(*chains)
+            self._round(way, self._senders[sender])
+        self._loop()
+
+    def _round(self, way, sender):
+        """Sends to every domain, and compares."""
+        logs = [self._mark(log) for log in (sender.log, self.waxseal.log, self.internet.log)]
+        for row in self.rows:
+            code, text = send(sender.address, row.domain)
+            if code != 250:
+                raise LabError(f"{sender.name} refuses: {code} {text}")
+        wanted = {recipient(row.domain) for row in self.rows}
+        wait_until(way, lambda: wanted <= set(fates(since(*logs[0]))), PATIENCE)
+        told = fates(since(*logs[0]))
+        for row in self.rows:
+            self._judge(way, row, told[recipient(row.domain)], since(*logs[1]))
+        if sender.name == "sender-own":
+            self._sources(since(*logs[2]))
+        run(["postsuper", "-c", sender.config, "-d", "ALL"])
+
+    def _judge(self, way, row, fate, log):
+        status, line = fate
+        case = row.case
+        wrong = []
+        if status != case.status or case.told not in line:
+            wrong.append(f"Postfix: {line}")
+        mine = [line for line in log.splitlines() if row.domain in line]
+        if case.proof and not any(case.proof in line for line in mine):
+            wrong += [f"waxseal does not say {case.proof}:", *mine]
+        if not any('listener="transparent"' in line for line in mine):
+            wrong.append("waxseal has not seen it")
+        print(f"{'FAILED' if wrong else 'ok'}  {way}  {row.name}", *wrong, sep="\n    ")
+        self.failures += wrong
+
+    def _sources(self, log):
+        """The MX saw the egress address of the MTA."""
+        for family, address in networks.EGRESS.items():
+            seen = f"[{address}]" in log
+            print("ok" if seen else "FAILED", f"source address, IPv{family}")
+            if not seen:
+                self.failures.append(f"no connection came from {address}")
+
+    def _loop(self):
+        """A firewall that lets nobody escape, waxseal least of all: a clear end, and no avalanche."""
+        networks.firewall(networks.LOOP)
+        for row in self.rows[:2]:
+            try:
+                smtplib.SMTP(row.hosts[0].address, 25, timeout=30)
+                reply = "a greeting"
+            except smtplib.SMTPConnectError as refused:
+                reply = f"{refused.smtp_code} {refused.smtp_error.decode()}"
+            good = reply.startswith("421 4.4.6 this connection is waxseal's own")
+            print("ok" if good else "FAILED", f"loop, IPv{row.family}")
+            if not good:
+                self.failures.append(f"loop: {reply}")
+
+    @staticmethod
+    def _mark(log):
+        return log, log.stat().st_size
+
+
+def answers(address):
+    try:
+        with smtplib.SMTP(address, 25, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def since(log, start):
+    return log.read_bytes()[start:].decode(errors="replace")
+
+
+def fates(log):
+    """What the log says became of each recipient, at first: recipient -> (status, line)."""
+    known = {}
+    for line in log.splitlines():
+        found = re.search(r": to=<([^>]*)>, .* status=(\w+) ", line)
+        if found and "/smtp[" in line:
+            known.setdefault(found[1], (found[2], line))
+    return known
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/interop/transparent/run", description=__doc__.partition("\n")[0])
+    parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
+    return parser.parse_args()
+
+
+def main():
+    # A runner that gives up sends SIGTERM; the servers must be stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    lab = Lab(arguments().keep)
+    experiment = Experiment(lab, os.path.abspath(os.environ["WAXSEAL"]))
+    try:
+        experiment.prepare()
+        experiment.carry_out()
+    except (LabError, OSError, subprocess.SubprocessError) as error:
+        print(f"the lab is broken: {error}")
+        print_logs(lab)
+        return 1
+    finally:
+        lab.close()
+    print("everything as expected" if not experiment.failures else f"{len(experiment.failures)} differences")
+    return 1 if experiment.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
