@@ -32,6 +32,7 @@ policies = "policies"
 [[listener]]
 kind = "socketmap"
 listen = "{gate}:8461"
+tlsrpt = {tlsrpt}
 
 [admin]
 listen = "{gate}:9825"
@@ -62,6 +63,12 @@ smtp_tls_CAfile = {root}
 smtp_tls_loglevel = 1
 smtp_connection_cache_on_demand = no
 """
+
+
+def takes_attributes():
+    """Is this Postfix new enough for `tlsrpt = true`?"""
+    version = run(["postconf", "-h", "-d", "mail_version"])
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) >= (3, 10)
 
 
 class Postfix(Instance):
@@ -156,6 +163,17 @@ class Row:
             text = text.replace(word, value)
         return text
 
+    def expected(self, root, attributes):
+        """The answer that Postfix must hear; `attributes`: also what TLS reports need."""
+        answer = self.fill(self.case.answer, root)
+        mode, host = self.case.policy or ("", "")
+        if not attributes or mode != "enforce" or not answer.startswith("secure "):
+            return answer
+        host = self.fill(host, root)
+        strings = ("version: STSv1", f"mode: {mode}", f"mx: {host}", "max_age: 86400")
+        described = " ".join(f"{{ policy_string = {string} }}" for string in strings)
+        return f"{answer} policy_type=sts policy_domain={self.domain} {described} mx_host_pattern={host}"
+
     def judge(self, fate):
         """What is wrong with what became of the message."""
         word, reason = fate
@@ -174,6 +192,7 @@ class Experiment:
         self._binary = binary
         self.rows = [Row(case, CASES.index(case)) for case in cases]
         self._config = lab.dir / "waxseal.toml"
+        self._attributes = takes_attributes()
 
     def prepare(self):
         run(["ip", "link", "set", "lo", "up"])
@@ -220,12 +239,13 @@ class Experiment:
                  for row in self.rows if row.case.rule]
         (self._lab.dir / "policies").mkdir()
         (self._lab.dir / "policies/00-lab.toml").write_text("\n".join(rules))
-        config = CONFIG.format(gate=GATE, resolver=zones.RESOLVER, root=self._root)
+        tlsrpt = str(self._attributes).lower()
+        config = CONFIG.format(gate=GATE, resolver=zones.RESOLVER, root=self._root, tlsrpt=tlsrpt)
         self._config.write_text(config)
 
     def heard(self, row):
         """What Postfix hears, and what `waxseal query` says that it does."""
-        expected = row.fill(row.case.answer, self._root)
+        expected = row.expected(self._root, self._attributes)
         answer, told = self.postfix.look_up(row.domain)
         if answer != expected:
             yield f"Postfix hears {answer!r}, expected {expected!r} {told}"
