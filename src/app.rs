@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -25,6 +26,7 @@ use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
 use crate::net::https;
+use crate::net::inherited::Inherited;
 use crate::net::resolver::SetupError;
 use crate::policy::outcome::{Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
@@ -132,6 +134,24 @@ pub async fn policy(config: &Config, args: &PolicyArgs) -> Result<(), Error> {
     policies::run(config, args).await
 }
 
+/// What a waxseal gets from outside.
+pub struct Ports {
+    /// Knows the time.
+    pub clock: Arc<dyn Clock>,
+    /// Sockets that are open already.
+    pub inherited: Inherited,
+}
+
+impl Default for Ports {
+    /// The clock of the system, and no sockets.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            inherited: Inherited::default(),
+        }
+    }
+}
+
 /// A running waxseal.
 pub struct App {
     listeners: Vec<(Ingress, SocketAddr)>,
@@ -145,19 +165,19 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the listeners and begins to serve, by the clock of the system.
-    pub async fn start(config: Config) -> Result<Self, Error> {
-        Self::start_at(config, Arc::new(SystemClock)).await
-    }
-
-    /// Opens the listeners and begins to serve, by this clock.
-    pub async fn start_at(config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    /// Opens the listeners and begins to serve.
+    pub async fn start(config: Config, ports: Ports) -> Result<Self, Error> {
+        let Ports {
+            clock,
+            mut inherited,
+        } = ports;
         let metrics = Arc::new(Metrics::new()?);
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
             journal: Journal,
         });
-        let (sockets, own) = bind_all(&config).await?;
+        let (sockets, own) = bind_all(&config, &mut inherited).await?;
+        inherited.close_others();
         let lasting = Lasting::new(&config, own, Arc::clone(&clock), observer).await?;
         let around = lasting.clone();
         let (config, (gate, resolver)) = spawn_blocking(move || {
@@ -324,6 +344,7 @@ impl App {
         self.draining.send_replace(true);
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
+        self.reloader.lasting.memory.close().await;
     }
 }
 
@@ -334,7 +355,10 @@ struct Sockets {
     admin: Option<TcpListener>,
 }
 
-async fn bind_all(config: &Config) -> Result<(Sockets, Vec<SocketAddr>), Error> {
+async fn bind_all(
+    config: &Config,
+    inherited: &mut Inherited,
+) -> Result<(Sockets, Vec<SocketAddr>), Error> {
     let mut sockets = Sockets {
         listeners: Vec::new(),
         maps: Vec::new(),
@@ -343,13 +367,15 @@ async fn bind_all(config: &Config) -> Result<(Sockets, Vec<SocketAddr>), Error> 
     for listener in &config.listeners {
         sockets
             .listeners
-            .push(bind(listener.listen, listener.kind.label()).await?);
+            .push(bind(listener.listen, listener.kind.label(), inherited).await?);
     }
     for map in &config.maps {
-        sockets.maps.push(bind(map.listen, MAP_LISTENER).await?);
+        sockets
+            .maps
+            .push(bind(map.listen, MAP_LISTENER, inherited).await?);
     }
     if let Some(address) = config.admin {
-        sockets.admin = Some(bind(address, "admin").await?);
+        sockets.admin = Some(bind(address, "admin", inherited).await?);
     }
     let all = sockets.listeners.iter().chain(&sockets.maps);
     let all = all.chain(&sockets.admin);
@@ -357,14 +383,27 @@ async fn bind_all(config: &Config) -> Result<(Sockets, Vec<SocketAddr>), Error> 
     Ok((sockets, own))
 }
 
-async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Error::Listen {
-            address,
-            what,
-            error,
-        })
+async fn bind(
+    address: SocketAddr,
+    what: &'static str,
+    inherited: &mut Inherited,
+) -> Result<TcpListener, Error> {
+    let bound = match inherited.at(address) {
+        Some(inherited) => inherited,
+        None => TcpListener::bind(address).await,
+    };
+    bound.map_err(|error| Error::Listen {
+        address,
+        what,
+        error,
+    })
+}
+
+/// Tells the service manager, if there is one that wants to know (`sd_notify(3)`).
+fn tell_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
 }
 
 /// A session needs two descriptors, and many systems start a process with room for a thousand only.
@@ -376,14 +415,15 @@ fn raise_open_files() {
 }
 
 /// `waxseal run`: serves until SIGTERM or SIGINT, reloads on SIGHUP.
-pub async fn run(config: Config) -> Result<(), Error> {
+pub async fn run(config: Config, ports: Ports) -> Result<(), Error> {
     let mut stop = Stop::listen()?;
     let mut hangup = Hangup::listen()?;
     raise_open_files();
     let app = tokio::select! {
-        app = App::start(config) => app?,
+        app = App::start(config, ports) => app?,
         () = stop.ordered() => return Ok(()),
     };
+    tell_manager(&[NotifyState::Ready]);
     let banner = app.banner();
     // The pipe behind stdout may be full.
     spawn_blocking(move || print(&banner));
@@ -391,6 +431,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         () = hangup.obey(&app) => {}
         () = stop.ordered() => {}
     }
+    tell_manager(&[NotifyState::Stopping]);
     tracing::info!("stopping: transactions in flight may end, a second signal ends them");
     tokio::select! {
         () = app.stop() => {}

@@ -1,9 +1,10 @@
 //! The command line: what was typed, and the ways to answer.
 
-use std::io::{Write, stderr, stdout};
-use std::path::PathBuf;
+use std::io::{self, Write, stderr, stdout};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain};
@@ -59,6 +60,28 @@ pub enum Command {
     Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
     Policy(PolicyArgs),
+    /// Print the completions of a shell, or write the man pages
+    #[command(subcommand)]
+    Generate(GenerateCommand),
+}
+
+/// What is made from the command line itself.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GenerateCommand {
+    /// Print the script that completes commands and options in a shell
+    #[command(
+        after_help = "Example:\n  waxseal generate completions bash > /etc/bash_completion.d/waxseal"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages, one for each command
+    #[command(after_help = "Example:\n  waxseal generate man /usr/local/share/man/man1")]
+    Man {
+        /// Folder to write them to
+        folder: PathBuf,
+    },
 }
 
 /// What `waxseal query` is asked.
@@ -151,6 +174,18 @@ impl Cli {
     }
 }
 
+/// The completions of a shell.
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "waxseal", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Writes the man pages into a folder that is there.
+pub fn man_pages(folder: &Path) -> io::Result<()> {
+    clap_mangen::generate_to(Cli::command(), folder)
+}
+
 /// Answers on stdout, whose reader may have gone away.
 pub fn print(text: &str) {
     let _gone = stdout().lock().write_all(text.as_bytes());
@@ -163,8 +198,6 @@ pub fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -174,6 +207,23 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_its_man_page_and_is_completed() {
+        let folder = tempfile::tempdir().unwrap();
+        man_pages(folder.path()).unwrap();
+        for page in ["waxseal.1", "waxseal-check.1", "waxseal-policy-refresh.1"] {
+            let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+            assert!(text.contains(".SH NAME"), "{page}: {text}");
+        }
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completions(shell);
+            assert!(
+                script.contains("policy") && script.contains("connect"),
+                "{shell}"
+            );
+        }
     }
 
     #[test]

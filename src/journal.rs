@@ -179,7 +179,7 @@ fn refused(listener: &str, refusal: Refusal) {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, Once};
     use std::time::Duration;
 
     use super::*;
@@ -207,6 +207,13 @@ mod tests {
 
     /// The lines that `events` leave, without their time.
     fn lines(events: &[Event<'_>]) -> String {
+        // tracing may take a line for one that nobody wants, if another thread comes upon it first just when
+        // this subscriber appears. So there is always somebody who wants all of them.
+        static SOMEBODY: Once = Once::new();
+        SOMEBODY.call_once(|| {
+            let sink = tracing_subscriber::fmt().with_writer(io::sink);
+            let _ = tracing::subscriber::set_global_default(sink.finish());
+        });
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt()

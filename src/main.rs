@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
-use waxseal::app;
-use waxseal::cli::{Cli, Command, ConfigCommand, complain, print};
+use waxseal::app::{self, Ports};
+use waxseal::cli::{self, Cli, Command, ConfigCommand, GenerateCommand, complain, print};
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
 use waxseal::log;
+use waxseal::net::inherited::Inherited;
 use waxseal::time::{Clock, SystemClock};
 
 /// How long a thread that hangs (a dead mount, a full pipe) holds up the end.
@@ -50,7 +51,13 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check { json: false }) => check_config(&cli),
         Command::Config(ConfigCommand::Check { json: true }) => check_config_as_json(&cli),
         Command::Config(ConfigCommand::Show) => load(&cli).map(|config| print(&config.show())),
-        Command::Run => start(&cli, app::run),
+        Command::Run => run(&cli),
+        Command::Generate(GenerateCommand::Completions { shell }) => {
+            print(&cli::completions(shell));
+            Ok(())
+        }
+        Command::Generate(GenerateCommand::Man { folder }) => cli::man_pages(&folder)
+            .map_err(|error| Failed::runtime(format!("{}: {error}", folder.display()))),
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
@@ -88,6 +95,15 @@ fn start<T>(
         app::Error::Config(error) => Failed::config(error),
         error => Failed::runtime(error),
     })
+}
+
+fn run(cli: &Cli) -> Result<(), Failed> {
+    // Before there are threads: it changes the environment.
+    let ports = Ports {
+        inherited: Inherited::take(),
+        ..Ports::default()
+    };
+    start(cli, async |config| app::run(config, ports).await)
 }
 
 fn read_all(cli: &Cli) -> Result<(Config, RuleSet), ConfigError> {

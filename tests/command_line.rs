@@ -158,7 +158,7 @@ fn remember_all(file: &Path, domains: &[String]) {
                 at: now,
             };
             let kept = Kept {
-                fetched,
+                fetched: Arc::new(fetched),
                 used: now,
                 refresh: now,
                 failing: None,

@@ -9,6 +9,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write, pipe};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -294,6 +296,59 @@ fn it_prints_where_it_listens_and_how_to_point_postfix_at_it() {
         ]
     );
     assert_eq!(daemon.end("TERM").0, Some(0));
+}
+
+/// Starts waxseal as a service manager does: with this listening socket, and a socket to tell its state to.
+fn managed(folder: &Path, listener: TcpListener, notify: &Path) -> Process {
+    // The socket comes as stdin and moves to where inherited sockets begin; the shell's number becomes waxseal's.
+    let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\"";
+    let child = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_waxseal")])
+        .current_dir(folder)
+        .env_remove("WAXSEAL_CONFIG")
+        .env("STATE_DIRECTORY", folder)
+        .env("NOTIFY_SOCKET", notify)
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Process(child.unwrap())
+}
+
+#[test]
+fn a_socket_of_the_service_manager_is_used_and_the_manager_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = format!(
+        "admin = {{ enabled = false }}\ndns = {{ dnssec = 'off' }}\n\
+         [[listener]]\nkind = 'relay'\nlisten = '{address}'\n"
+    );
+    fs::write(folder.path().join("waxseal.toml"), config).unwrap();
+    let notify = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&notify).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 256];
+        let length = manager.recv(&mut buffer).expect("a word to the manager");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    // Connections are taken from the start, although nobody accepts them yet.
+    let mut early = BufReader::new(TcpStream::connect(address).unwrap());
+    let mut process = managed(folder.path(), listener, &notify);
+    assert_eq!(told(), "READY=1\n");
+    let mut greeting = String::new();
+    early.read_line(&mut greeting).unwrap();
+    assert!(greeting.starts_with("220 "), "{greeting}");
+    process.signal("HUP");
+    let reloading = told();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(told(), "READY=1\n");
+    assert_eq!(process.end("TERM"), Some(0));
+    assert_eq!(told(), "STOPPING=1\n");
 }
 
 #[test]

@@ -57,6 +57,7 @@ impl PolicyDesk for GateDesk {
     fn show<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
         Box::pin(async move {
             let kept = self.policies()?.kept(domain).await;
+            let kept = kept.map_err(|error| PolicyError::Store(error.to_string()))?;
             kept.map(|kept| PolicyView::of(domain, &kept))
                 .ok_or_else(|| PolicyError::Unknown(domain.clone()))
         })

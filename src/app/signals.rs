@@ -2,9 +2,10 @@
 
 use std::future::pending;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{App, Error};
+use super::{App, Error, tell_manager};
 
 /// SIGTERM and SIGINT.
 pub(super) struct Stop {
@@ -41,8 +42,12 @@ impl Hangup {
     /// reload after it.
     pub(super) async fn obey(&mut self, app: &App) {
         while self.0.recv().await.is_some() {
+            if let Ok(now) = NotifyState::monotonic_usec_now() {
+                tell_manager(&[NotifyState::Reloading, now]);
+            }
             // The result is in the log and in the metrics.
             let _ = app.reload().await;
+            tell_manager(&[NotifyState::Ready]);
         }
         pending::<()>().await;
     }

@@ -10,7 +10,7 @@ use crate::admin::PolicyView;
 use crate::dns::LookupError;
 use crate::mtasts::{Policy, record_name};
 use crate::name::{Destination, Domain, Host, MailHost};
-use crate::policy::facts::{Facts, MtaSts, NoMtaSts};
+use crate::policy::facts::{Facts, MtaSts, NoMtaSts, Unknown};
 use crate::proxy::gate::Gate;
 use crate::store::Kept;
 use crate::time::UnixTime;
@@ -38,7 +38,8 @@ impl View {
         };
         Some(Self {
             texts: policies.texts(domain).await,
-            kept: policies.kept(domain).await,
+            // Whether it can be read at all the facts tell.
+            kept: policies.kept(domain).await.ok().flatten(),
             domain: domain.clone(),
             now: gate.clock.now(),
         })
@@ -87,9 +88,14 @@ fn plain(text: &str) -> String {
 /// The policy in one line.
 fn summary(facts: &Facts) -> String {
     match &facts.mta_sts {
-        MtaSts::Policy(fetched) => format!("{} by a policy", fetched.policy.mode.word()),
+        MtaSts::Policy(fetched) => format!("policy in mode {}", fetched.policy.mode.word()),
         MtaSts::Absent(why) => format!("none: {why}"),
-        MtaSts::LookupFailed(error) => format!("unknown, the look-up failed: {error}"),
+        MtaSts::Unknown(Unknown::Record(error)) => {
+            format!("unknown, the look-up failed: {error}")
+        }
+        MtaSts::Unknown(Unknown::Store(error)) => {
+            format!("unknown, what is remembered cannot be read: {error}")
+        }
     }
 }
 

@@ -144,13 +144,18 @@ impl Reader<'_> {
         let entry = self.entry();
         let matches = match &entry.matches {
             None => vec![NameMatch::Nexthop, NameMatch::DotNexthop],
-            Some(words) if words.get_ref().is_empty() => {
+            Some(words) if words.get_ref().0.is_empty() => {
                 return self.wrong(
                     &words.span(),
                     "`match` is empty, so that no certificate could match; leave it out for nexthop, dot-nexthop",
                 );
             }
-            Some(words) => words.get_ref().iter().map(|word| word.0.clone()).collect(),
+            Some(words) => words
+                .get_ref()
+                .0
+                .iter()
+                .map(|word| word.0.clone())
+                .collect(),
         };
         let roots = entry
             .ca_file

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use super::values::written;
+use super::values::{OneOrMany, written};
 use crate::name::{Destination, Domain, Host, NameError};
 use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::requirement::Mode;
@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) tls: Spanned<LevelWord>,
     pub(super) floor: Option<Spanned<FloorWord>>,
     #[serde(rename = "match")]
-    pub(super) matches: Option<Spanned<Vec<MatchWord>>>,
+    pub(super) matches: Option<Spanned<OneOrMany<MatchWord>>>,
     pub(super) mta_sts: Option<Spanned<bool>>,
     pub(super) servername: Option<Spanned<SniWord>>,
     pub(super) min_version: Option<Spanned<VersionWord>>,

@@ -364,7 +364,8 @@ fn a_secure_rule_needs_roots() {
     fs::create_dir(home.path().join("policies")).unwrap();
     let rule = "[[rule]]\ndomains = ['a.example']\ntls = 'secure'";
     fs::write(home.path().join("policies/a.toml"), rule).unwrap();
-    let config = Config::parse("[tls]\nroots = 'none'", &home.path().join("w.toml")).unwrap();
+    let text = "tls = { roots = 'none' }\nmta_sts = { enabled = false }";
+    let config = Config::parse(text, &home.path().join("w.toml")).unwrap();
     let error = read_rules(&config, NOW).unwrap_err();
     assert!(
         error

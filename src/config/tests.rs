@@ -27,6 +27,10 @@ fn meaning(config: &Config) -> String {
 
 /// Wrong texts, each with its exact message.
 const WRONG: &[(&str, &str)] = &[
+    (
+        "[tls]\nroots = 'none'",
+        "2:9: nobody is trusted, so that no MTA-STS policy could be fetched; add ca_files, choose other roots, or write [mta_sts] enabled = false",
+    ),
     // Keys.
     (
         "[mx]\nportt = 25",

@@ -12,12 +12,13 @@ use rustls::{RootCertStore, ServerConfig};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::file::{Listener, RootSet, Tls};
+use super::file::{File, Listener, RootSet, Tls};
 use crate::policy::requirement::Roots;
 use crate::proxy::settings::MtaTls;
 
-/// The roots of `[tls]`.
-pub(super) fn roots(tls: &Tls, source: Source<'_>) -> Result<Roots, ConfigError> {
+/// The roots of `[tls]`; MTA-STS needs at least one.
+pub(super) fn roots(file: &File, source: Source<'_>) -> Result<Roots, ConfigError> {
+    let (tls, needed) = (&file.tls, file.mta_sts.enabled);
     let (name, mut anchors) = match tls.roots.get_ref() {
         RootSet::Webpki => ("webpki", webpki_roots::TLS_SERVER_ROOTS.to_vec()),
         RootSet::System => ("system", system_anchors(tls, source)?),
@@ -27,6 +28,12 @@ pub(super) fn roots(tls: &Tls, source: Source<'_>) -> Result<Roots, ConfigError>
     for file in &tls.ca_files {
         anchors.extend(anchors_of(file, source)?);
         names.push(file.get_ref().display().to_string());
+    }
+    if anchors.is_empty() && needed {
+        return Err(source.error(
+            &tls.roots.span(),
+            "nobody is trusted, so that no MTA-STS policy could be fetched; add ca_files, choose other roots, or write [mta_sts] enabled = false",
+        ));
     }
     Ok(Roots {
         source: names.join(", "),

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::de::{Error, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::Destination;
@@ -37,6 +37,39 @@ impl<T: Written> Visitor<'_> for Text<T> {
 /// Reads a [`Written`] value.
 pub(super) fn read_written<'de, T: Written, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     from.deserialize_str(Text(PhantomData))
+}
+
+/// Several [`Written`] values, or a single one that stands without brackets.
+#[derive(Debug, Clone)]
+pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
+
+struct Texts<T>(PhantomData<T>);
+
+impl<'de, T: Written + Deserialize<'de>> Visitor<'de> for Texts<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, or several in brackets", T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany<T>, E> {
+        let one = text.parse().map_err(E::custom)?;
+        Ok(OneOrMany(vec![one]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany<T>, A::Error> {
+        let mut many = Vec::new();
+        while let Some(one) = list.next_element()? {
+            many.push(one);
+        }
+        Ok(OneOrMany(many))
+    }
+}
+
+impl<'de, T: Written + Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Texts(PhantomData))
+    }
 }
 
 /// Makes types that are [`Written`] readable by serde.
@@ -306,12 +339,13 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 impl LogLevel {
     /// The directives for `tracing-subscriber`. A plain level is waxseal's own: the libraries below it
-    /// stay at `warn`, because at `debug` they speak of little else than themselves.
+    /// stay at `warn`, because at `debug` they speak of little else than themselves. What hickory warns of,
+    /// whole messages of DNS, waxseal tells in its own words.
     pub fn directives(&self) -> String {
         if matches!(self.0.as_str(), "off" | "error" | "warn") || !is_plain(&self.0) {
             self.0.clone()
         } else {
-            format!("warn,waxseal={}", self.0)
+            format!("warn,hickory_net=error,waxseal={}", self.0)
         }
     }
 }
@@ -371,7 +405,10 @@ mod tests {
     #[test]
     fn a_plain_level_is_for_waxseal_alone() {
         let directives = |text: &str| text.parse::<LogLevel>().map(|level| level.directives());
-        assert_eq!(directives("debug").unwrap(), "warn,waxseal=debug");
+        assert_eq!(
+            directives("debug").unwrap(),
+            "warn,hickory_net=error,waxseal=debug"
+        );
         assert_eq!(directives("error").unwrap(), "error");
         assert_eq!(
             directives("info,hickory_resolver=debug").unwrap(),

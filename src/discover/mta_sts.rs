@@ -11,17 +11,19 @@
 //! for the same policy at the same time wait for one fetch, and a domain whose policy could not be fetched is
 //! left alone for five minutes (§3.3), whatever `id` it shows. `refresh` fetches policies again before they expire.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use tokio::time::timeout;
 
 use crate::dns::{Found, Freshness, LookupError, Resolver};
 use crate::mtasts::record::{self, NoRecord};
 use crate::mtasts::{FetchError, Fetched, Mode, PolicyId, record_name};
 use crate::name::Domain;
 use crate::net::https::Fetch;
-use crate::policy::facts::{MtaSts, NoMtaSts};
+use crate::policy::facts::{MtaSts, NoMtaSts, Unknown};
 use crate::policy::outcome::{Event, Observer};
 use crate::store::{Kept, Store, StoreError};
 use crate::time::{Clock, UnixTime};
@@ -36,8 +38,12 @@ const MAX_KNOWN: u64 = 100_000;
 const ABSENT_FOR: Duration = Duration::from_mins(1);
 /// RFC 8461 §3.3: at least five minutes between attempts to fetch a policy that could not be had.
 const BACK_OFF: u64 = 5 * 60;
+/// A policy whose `max_age` is next to nothing is not fetched for each message.
+const LEAST_LIFE: u64 = 60;
 /// Fetches whose outcome is remembered, at most.
 const MAX_ATTEMPTS: u64 = 10_000;
+/// How long the store may take; the disk under it may hang.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a policy in use is marked as such.
 const MARK_USED: u64 = 24 * 60 * 60;
 
@@ -74,10 +80,11 @@ struct Attempt {
 impl Attempt {
     /// Whether the policy of this `id` is to be fetched now, after this attempt.
     fn is_over(&self, id: &PolicyId, now: UnixTime) -> bool {
-        let is_old = now.0.saturating_sub(self.at.0) >= BACK_OFF;
+        let age = now.0.saturating_sub(self.at.0);
         match &self.result {
-            Ok(kept) => is_old || kept.fetched.id != *id || kept.fetched.has_expired(now),
-            Err(_) => is_old,
+            Ok(kept) if kept.fetched.id != *id => true,
+            Ok(kept) if kept.fetched.has_expired(now) => age >= LEAST_LIFE,
+            Ok(_) | Err(_) => age >= BACK_OFF,
         }
     }
 }
@@ -95,21 +102,26 @@ impl Memory {
         }
     }
 
-    /// What is remembered of `domain` and has not expired.
-    async fn kept(&self, domain: &Domain, now: UnixTime) -> Option<Arc<Kept>> {
-        let from_store = async { self.stored(domain).await };
-        let kept = self.known.get_with_by_ref(domain, from_store).await?;
-        Some(kept).filter(|kept| !kept.fetched.has_expired(now))
+    /// What is remembered of `domain` and has not expired. An error says nothing about that, and is not
+    /// remembered itself.
+    async fn kept(
+        &self,
+        domain: &Domain,
+        now: UnixTime,
+    ) -> Result<Option<Arc<Kept>>, Arc<StoreError>> {
+        let from_store = self.known.try_get_with_by_ref(domain, self.stored(domain));
+        let kept = from_store.await?;
+        Ok(kept.filter(|kept| !kept.fetched.has_expired(now)))
     }
 
-    async fn stored(&self, domain: &Domain) -> Option<Arc<Kept>> {
-        let kept = self.store.policy(domain).await;
-        grumble(kept).flatten().map(Arc::new)
+    async fn stored(&self, domain: &Domain) -> Result<Option<Arc<Kept>>, StoreError> {
+        let kept = in_time(self.store.policy(domain)).await?;
+        Ok(kept.map(Arc::new))
     }
 
     async fn keep(&self, domain: &Domain, kept: &Arc<Kept>) {
         // The store first: who finds nothing in memory reads it from there.
-        grumble(self.store.keep(domain, kept).await);
+        grumble(in_time(self.store.keep(domain, kept)).await);
         self.known
             .insert(domain.clone(), Some(Arc::clone(kept)))
             .await;
@@ -118,7 +130,7 @@ impl Memory {
     async fn forget(&self, domain: &Domain) -> bool {
         self.attempts.invalidate(domain).await;
         let known = self.known.remove(domain).await.flatten().is_some();
-        grumble(self.store.forget(domain).await).unwrap_or(false) || known
+        grumble(in_time(self.store.forget(domain)).await).unwrap_or(false) || known
     }
 
     /// Takes note that mail asked for the policy, once a day: one that nobody needs is forgotten some day.
@@ -133,12 +145,18 @@ impl Memory {
         self.known
             .insert(domain.clone(), Some(Arc::new(marked)))
             .await;
-        grumble(self.store.used(domain, now).await);
+        grumble(in_time(self.store.used(domain, now)).await);
     }
 }
 
+/// Mail waits for a disk no longer than this.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let answer = timeout(STORE_PATIENCE, asked).await;
+    answer.unwrap_or_else(|_| Err(StoreError::Disk("no answer in time".to_owned())))
+}
+
 /// The store has said in the log what is wrong with it; mail goes on with what is in memory.
-fn grumble<T>(result: Result<T, StoreError>) -> Option<T> {
+fn grumble<T, E: fmt::Display>(result: Result<T, E>) -> Option<T> {
     result
         .inspect_err(|error| tracing::debug!(%error, "store"))
         .ok()
@@ -166,17 +184,27 @@ impl MtaStsPolicies {
     pub async fn of(&self, domain: &Domain) -> MtaSts {
         let now = self.clock.now();
         let kept = self.memory.kept(domain, now).await;
-        if let Some(kept) = &kept {
+        if let Ok(Some(kept)) = &kept {
             self.memory.used(domain, kept, now).await;
         }
         let record = self.record(domain, Freshness::Cached).await;
-        self.decided(domain, kept, record).await
+        let (kept, unread) = match kept {
+            Ok(kept) => (kept, None),
+            Err(error) => (None, Some(error)),
+        };
+        match (self.decided(domain, kept, record).await, unread) {
+            // What cannot be read might have said otherwise.
+            (MtaSts::Absent(NoMtaSts::NoRecord(_) | NoMtaSts::FetchFailed(_)), Some(error)) => {
+                MtaSts::Unknown(Unknown::Store(error.to_string()))
+            }
+            (decided, _) => decided,
+        }
     }
 
     /// Looks past all caches for a policy with another `id` before mail is kept back by the one in force
     /// (RFC 8461 §5.1); true where there is one and it says something else.
     pub async fn has_changed(&self, domain: &Domain) -> bool {
-        let Some(kept) = self.memory.kept(domain, self.clock.now()).await else {
+        let Ok(Some(kept)) = self.memory.kept(domain, self.clock.now()).await else {
             return false;
         };
         match self.record(domain, Freshness::Fresh).await {
@@ -195,7 +223,7 @@ impl MtaStsPolicies {
             (Some(kept), _) => return in_force(&kept.fetched),
             (None, Ok(Ok(id))) => id,
             (None, Ok(Err(why))) => return MtaSts::Absent(NoMtaSts::NoRecord(why)),
-            (None, Err(error)) => return MtaSts::LookupFailed(error),
+            (None, Err(error)) => return MtaSts::Unknown(Unknown::Record(error)),
         };
         match (self.fetched(domain, &id).await, kept) {
             (Ok(kept), _) | (Err(_), Some(kept)) => in_force(&kept.fetched),
@@ -249,15 +277,15 @@ impl MtaStsPolicies {
             .record(Event::MtaStsFetch(domain, fetched.as_ref().map(|_| ())));
         let (policy, text) = fetched?;
         let now = self.clock.now();
-        let before = self.memory.kept(domain, now).await;
+        let before = grumble(self.memory.kept(domain, now).await).flatten();
         let kept = Arc::new(Kept {
             refresh: refresh::next(now, policy.max_age),
-            fetched: Fetched {
+            fetched: Arc::new(Fetched {
                 id: id.clone(),
                 policy,
                 text,
                 at: now,
-            },
+            }),
             used: before.map_or(now, |before| before.used),
             failing: None,
         });
@@ -267,9 +295,9 @@ impl MtaStsPolicies {
 }
 
 /// RFC 8461 §5: mode `none` is as if there were no policy.
-fn in_force(fetched: &Fetched) -> MtaSts {
+fn in_force(fetched: &Arc<Fetched>) -> MtaSts {
     match fetched.policy.mode {
         Mode::None => MtaSts::Absent(NoMtaSts::ModeNone),
-        Mode::Enforce | Mode::Testing => MtaSts::Policy(Arc::new(fetched.clone())),
+        Mode::Enforce | Mode::Testing => MtaSts::Policy(Arc::clone(fetched)),
     }
 }

@@ -15,6 +15,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// The field `Content-Type`, if there is one.
     pub content_type: Option<String>,
+    /// The field `Content-Encoding`, if there is one.
+    pub content_encoding: Option<String>,
     /// The content, as far as one octet more than [`MAX_POLICY`] at least.
     pub body: Vec<u8>,
 }
@@ -26,6 +28,7 @@ pub struct HttpAnswer {
 pub fn read(answer: &HttpAnswer) -> Result<(Policy, Arc<str>), FetchError> {
     check_status(answer.status)?;
     check_media_type(answer.content_type.as_deref())?;
+    check_encoding(answer.content_encoding.as_deref())?;
     // RFC 8461 §3.3: a limit is ours to impose; the head of a longer text is not the policy.
     if answer.body.len() > MAX_POLICY {
         return Err(FetchError::TooLong);
@@ -60,6 +63,16 @@ fn check_media_type(content_type: Option<&str>) -> Result<(), FetchError> {
     Err(FetchError::MediaType(excerpt(media_type)))
 }
 
+/// RFC 9110 §8.4: what is packed says so. It was asked for unpacked, and stays packed: a few octets must not
+/// unfold into many.
+fn check_encoding(content_encoding: Option<&str>) -> Result<(), FetchError> {
+    match content_encoding.map(|field| field.trim_matches([' ', '\t'])) {
+        None | Some("") => Ok(()),
+        Some(coding) if coding.eq_ignore_ascii_case("identity") => Ok(()),
+        Some(coding) => Err(FetchError::Encoded(excerpt(coding))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +84,7 @@ mod tests {
         HttpAnswer {
             status,
             content_type: content_type.map(str::to_owned),
+            content_encoding: None,
             body: body.into(),
         }
     }
@@ -142,6 +156,23 @@ mod tests {
         );
         bad(Some("text/plain, text/html"), "\"text/plain, text/html\"");
         bad(Some("text/html\x1b[31m"), "\"text/html\\u{1b}[31m\"");
+    }
+
+    #[test]
+    fn what_is_packed_is_refused() {
+        let encoded = |coding: &str| HttpAnswer {
+            content_encoding: Some(coding.to_owned()),
+            ..plain(TEXT)
+        };
+        for good in ["identity", " Identity ", ""] {
+            assert!(read(&encoded(good)).is_ok(), "{good}");
+        }
+        let error = read(&encoded("gzip")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the content is encoded as \"gzip\", although it was asked for without"
+        );
+        assert_eq!(error.result_type(), "sts-policy-fetch-error");
     }
 
     #[test]

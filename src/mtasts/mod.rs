@@ -200,6 +200,9 @@ pub enum FetchError {
     /// Not `text/plain`.
     #[error("the media type is {0} instead of text/plain")] // quoted, or the word "missing"
     MediaType(String),
+    /// Packed, although it was asked for as it is.
+    #[error("the content is encoded as {0}, although it was asked for without")]
+    Encoded(String),
     /// More than [`MAX_POLICY`] octets.
     #[error("the policy is longer than 64 KiB")]
     TooLong,

@@ -21,7 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
+};
 use reqwest::redirect;
 use reqwest::{Client, Response, StatusCode};
 use rustls::client::VerifierBuilderError;
@@ -136,11 +138,17 @@ impl HttpsFetcher {
     }
 
     async fn get(&self, url: &str) -> reqwest::Result<HttpAnswer> {
-        let request = self.client.get(url).header(CONNECTION, "close");
+        let request = self
+            .client
+            .get(url)
+            .header(CONNECTION, "close")
+            // RFC 9110 §12.5.3: without this field the server may encode the content as it likes.
+            .header(ACCEPT_ENCODING, "identity");
         let response = request.send().await?;
         Ok(HttpAnswer {
             status: response.status().as_u16(),
-            content_type: content_type(response.headers()),
+            content_type: field(response.headers(), &CONTENT_TYPE),
+            content_encoding: field(response.headers(), &CONTENT_ENCODING),
             body: body(response).await?,
         })
     }
@@ -158,10 +166,10 @@ impl Fetch for HttpsFetcher {
     }
 }
 
-/// RFC 9110 §5.3: fields of the same name are one list, and a list of media types is no media type.
-fn content_type(headers: &HeaderMap) -> Option<String> {
+/// RFC 9110 §5.3: fields of the same name are one list. A list of media types is no media type.
+fn field(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let fields: Vec<_> = headers
-        .get_all(CONTENT_TYPE)
+        .get_all(name)
         .iter()
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();

@@ -2,6 +2,7 @@
 
 pub mod dial;
 pub mod https;
+pub mod inherited;
 pub mod resolver;
 pub mod stream;
 pub mod tls;

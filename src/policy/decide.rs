@@ -158,9 +158,9 @@ impl Question<'_> {
                 mtasts::Mode::None => asked,
             },
             // DANE proves the host by itself; nothing weaker will do while nobody knows.
-            MtaSts::LookupFailed(error) => match asked.demand {
+            MtaSts::Unknown(why) => match asked.demand {
                 Demand::Dane { .. } => asked,
-                _ => Asked::of(self.nobody_knows(*error, &facts.host), Policy::MtaSts),
+                _ => Asked::of(self.nobody_knows(why, &facts.host), Policy::MtaSts),
             },
         }
     }

@@ -123,8 +123,17 @@ pub enum MtaSts {
     Policy(Arc<Fetched>),
     /// No policy, and why.
     Absent(NoMtaSts),
-    /// Nobody knows whether there is one: no policy is remembered, and the record cannot be looked up.
-    LookupFailed(LookupError),
+    /// Nobody knows whether there is one.
+    Unknown(Unknown),
+}
+
+/// Why nobody knows whether a domain has an MTA-STS policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// None is remembered, and the record cannot be looked up.
+    Record(LookupError),
+    /// The domain has no policy to be fetched, and what is remembered cannot be read.
+    Store(String),
 }
 
 /// Why a domain has no MTA-STS policy.

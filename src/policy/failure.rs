@@ -10,7 +10,7 @@ use crate::dane::{Mismatch, MismatchKind};
 use crate::dns::LookupError;
 use crate::mtasts::record_name;
 use crate::name::{Destination, Domain, MailHost};
-use crate::policy::facts::{NoDane, NoMtaSts};
+use crate::policy::facts::{NoDane, NoMtaSts, Unknown};
 use crate::policy::handshake::TlsVersion;
 use crate::smtp::reply::Reply;
 
@@ -62,8 +62,8 @@ pub enum Failure {
     MtaStsLookup {
         /// The policy domain.
         domain: Domain,
-        /// How the look-up of its record failed.
-        error: LookupError,
+        /// Why not.
+        why: Unknown,
     },
     /// The MTA-STS policy of the domain does not name the host (RFC 8461 §4.1).
     MtaStsMismatch {
@@ -189,7 +189,15 @@ impl Failure {
 
     fn codes(&self) -> (u16, &'static str) {
         match self {
-            Self::Dns { .. } | Self::MtaStsLookup { .. } => (451, "4.4.3"),
+            Self::Dns { .. }
+            | Self::MtaStsLookup {
+                why: Unknown::Record(_),
+                ..
+            } => (451, "4.4.3"),
+            Self::MtaStsLookup {
+                why: Unknown::Store(_),
+                ..
+            } => (451, "4.3.0"),
             Self::NoSuchDomain(_) => (550, "5.1.2"),
             // RFC 7505 §4.2.
             Self::NullMx(_) => (556, "5.1.10"),
@@ -386,11 +394,21 @@ impl fmt::Display for Failure {
             Self::DaneRequired { host, why } => {
                 write!(f, "{host}: the rule asks for DANE, and {why}")
             }
-            Self::MtaStsLookup { domain, error } => write!(
-                f,
-                "DNS look-up of TXT of {} failed: {error}; without it nobody knows what TLS {domain} asks for",
-                record_name(domain)
-            ),
+            Self::MtaStsLookup { domain, why } => {
+                match why {
+                    Unknown::Record(error) => {
+                        let name = record_name(domain);
+                        write!(f, "DNS look-up of TXT of {name} failed: {error}")?;
+                    }
+                    Unknown::Store(error) => {
+                        write!(
+                            f,
+                            "remembered MTA-STS policies cannot be read here: {error}"
+                        )?;
+                    }
+                }
+                write!(f, "; without it nobody knows what TLS {domain} asks for")
+            }
             Self::MtaStsMismatch { host, domain } => write!(
                 f,
                 "{host}: the MTA-STS policy of {domain} names other MX hosts, and not this one"

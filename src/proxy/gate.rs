@@ -165,9 +165,7 @@ fn scope(rule: Option<&Rule>, port: u16) -> Scope {
 fn sts_result(facts: &Facts) -> Option<LookupResult> {
     match facts.mta_sts {
         MtaSts::Policy(_) => Some(LookupResult::Found),
-        MtaSts::LookupFailed(_) | MtaSts::Absent(NoMtaSts::FetchFailed(_)) => {
-            Some(LookupResult::Failed)
-        }
+        MtaSts::Unknown(_) | MtaSts::Absent(NoMtaSts::FetchFailed(_)) => Some(LookupResult::Failed),
         MtaSts::Absent(NoMtaSts::NoRecord(_) | NoMtaSts::ModeNone) => Some(LookupResult::None),
         MtaSts::Absent(NoMtaSts::NotAsked | NoMtaSts::NoDomain) => None,
     }

@@ -32,7 +32,7 @@ pub use place::{Place, default_place};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The policy, its text, its id and when it was fetched.
-    pub fetched: Fetched,
+    pub fetched: Arc<Fetched>,
     /// When mail last asked for it; up to a day earlier than it really was, see [`Store::used`].
     pub used: UnixTime,
     /// From when on it is to be fetched again.
@@ -76,19 +76,19 @@ pub struct StoreHealth {
 pub enum StoreError {
     /// The disk is full, read-only or broken. The operator has to see to it; nothing was changed, and a later
     /// call may work again.
-    #[error("the store cannot be read or written: {0}")]
+    #[error("{0}")]
     Disk(String),
     /// Another process held the store for too long. The caller may try again.
-    #[error("another process keeps the store busy")]
+    #[error("another process keeps it busy")]
     Busy,
     /// The store was damaged. Nobody has to act: it is set aside, and what follows goes to a new one.
-    #[error("the store is damaged: {0}")]
+    #[error("it is damaged: {0}")]
     Damaged(String),
     /// The store has been closed; the caller should not have asked.
-    #[error("the store is closed")]
+    #[error("it is closed")]
     Closed,
     /// A mistake of waxseal's: please report it.
-    #[error("the store does not understand its own question: {0}")]
+    #[error("a mistake of waxseal's: {0}")]
     Internal(String),
 }
 

@@ -4,10 +4,10 @@
 //! for their owner alone, and so is the file.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Where policies are kept.
@@ -64,8 +64,22 @@ pub(super) fn make_file(path: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path);
     match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Ok(file) => {
+            give_away(&file, path);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a new file to whom its folder belongs to: where root runs `waxseal policy` before the daemon has
+/// ever run, the daemon must be able to open the file later.
+fn give_away(file: &File, path: &Path) {
+    let owner = path.parent().and_then(|folder| folder.metadata().ok());
+    if let Some(owner) = owner {
+        // Nobody but root can, and nobody but root has to.
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
     }
 }
 

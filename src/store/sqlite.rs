@@ -156,8 +156,9 @@ impl Inner {
     /// in the place of memory: the same file, or a new one where it is damaged.
     async fn heal(&self, generation: u64, damage: Option<String>) {
         let _turn = self.changing.lock().await;
-        let Ok(memory) = Connections::memory().await else {
-            return;
+        let memory = match Connections::memory().await {
+            Ok(memory) => memory,
+            Err(cannot) => return self.writes.note(&self.place(), &cannot.into()),
         };
         let old = {
             let mut open = self.open.write().await;

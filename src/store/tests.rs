@@ -47,12 +47,12 @@ pub(super) fn kept_in(mode: &str, max_age: u64) -> Kept {
         "version: STSv1\r\nmode: {mode}\r\nmx: *.mx.example\r\nx: 7\r\nmax_age: {max_age}\r\n"
     );
     Kept {
-        fetched: Fetched {
+        fetched: Arc::new(Fetched {
             id: "20261123T".parse().unwrap(),
             policy: policy::parse(text.as_bytes()).unwrap(),
             text: text.into(),
             at: NOW,
-        },
+        }),
         used: NOW,
         refresh: later(DAY),
         failing: None,

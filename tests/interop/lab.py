@@ -43,12 +43,13 @@ class Lab:
 class Process:
     """A server in the foreground whose standard error and output go to a file."""
 
-    def __init__(self, lab, name, argv):
+    def __init__(self, lab, name, argv, **environment):
         self.name = name
         self.log = lab.dir / f"{name}.log"
-        with open(self.log, "wb") as log:
+        with open(self.log, "ab") as log:
             self._child = subprocess.Popen(
-                [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=lab.dir
+                [str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=lab.dir,
+                env={**os.environ, **environment},
             )
         lab.at_end(self.stop)
 
@@ -86,6 +87,14 @@ def wait_until(what, ready, seconds, alive=lambda: True):
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not within {seconds} s")
         time.sleep(0.1)
+
+
+def print_table(head, rows):
+    """A table for people."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 
 def print_logs(lab):

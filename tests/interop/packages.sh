@@ -1,6 +1,9 @@
 # Sourced by the interop runs: installs what is missing without starting any service.
 #
-#   need PROGRAM=PACKAGE...     a word without "=" is both
+#   need PROGRAM=PACKAGE...                  a word without "=" is both
+#   need_in_venv FOLDER PROGRAM PACKAGE      of Python, in a virtual environment
+#   must_be_root_with_namespaces             else the run ends
+#   build_waxseal                            sets WAXSEAL, unless it is set
 
 need() {
     local missing=() word
@@ -34,5 +37,33 @@ install_quietly() {
         for package in "$@"; do
             systemctl disable --quiet --now "$package" >/dev/null 2>&1 || true
         done
+    fi
+}
+
+need_in_venv() {
+    local folder=$1 program=$2 package=$3
+    if [ ! -x "$folder/bin/$program" ]; then
+        # Debian keeps that module apart.
+        python3 -c 'import ensurepip' 2>/dev/null || install_quietly python3-venv
+        python3 -m venv --clear "$folder"
+        "$folder/bin/pip" --quiet --disable-pip-version-check install "$package"
+    fi
+}
+
+must_be_root_with_namespaces() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "$0: Postfix can only be started by root" >&2
+        exit 2
+    fi
+    if ! unshare --net --mount true; then
+        echo "$0: this machine permits no network and mount namespaces of one's own" >&2
+        exit 2
+    fi
+}
+
+build_waxseal() {
+    if [ -z "${WAXSEAL:-}" ]; then
+        cargo build --release
+        WAXSEAL=${CARGO_TARGET_DIR:-target}/release/waxseal
     fi
 }

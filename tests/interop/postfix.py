@@ -186,13 +186,13 @@ class Internet(Instance):
             wait_until(mx.host, lambda mx=mx: listening(mx.address, self.port), 20)
 
 
-def way_through_relay(port):
+def way_through_relay(port, gate=GATE):
     """Settings of an MTA that uses waxseal's `relay` listener.
 
     Postfix puts all recipients of a message into one transaction with its relayhost. waxseal takes those of one domain and
     answers 452 4.5.3 to the others, which Postfix tries again at its next retry: a message to five domains takes four retries.
     """
-    return f"relayhost = [{GATE}]:{port}\nsmtp_tls_security_level = none\n"
+    return f"relayhost = [{gate}]:{port}\nsmtp_tls_security_level = none\n"
 
 
 def one_by_one():
@@ -200,9 +200,9 @@ def one_by_one():
     return "smtp_destination_recipient_limit = 1\n"
 
 
-def way_through_lmtp(port):
+def way_through_lmtp(port, gate=GATE):
     """Settings of an MTA that uses waxseal's `lmtp` listener."""
-    return f"default_transport = lmtp:inet:{GATE}:{port}\nlmtp_tls_security_level = none\n"
+    return f"default_transport = lmtp:inet:{gate}:{port}\nlmtp_tls_security_level = none\n"
 
 
 def way_without_waxseal(lab, port):

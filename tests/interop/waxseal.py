@@ -1,6 +1,7 @@
 """The daemon under test: its configuration for the lab, its start, its metrics."""
 
 import re
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -61,17 +62,39 @@ mode = "observe"
 """
 
 
-class Waxseal:
-    """A running waxseal."""
+class Daemon:
+    """A running waxseal with a directory of its own."""
+
+    def __init__(self, lab, binary, name, config, rules=""):
+        self._lab, self._binary, self._name = lab, binary, name
+        directory = lab.dir / name
+        (directory / "policies").mkdir(parents=True)
+        (directory / "policies/00-lab.toml").write_text(rules)
+        self.config = directory / "waxseal.toml"
+        self.config.write_text(config)
+        self.start()
+
+    def start(self):
+        """Starts it, also once more."""
+        self.process = Process(self._lab, f"{self._name}-daemon", [self._binary, "run", "--config", self.config])
+
+    def ask(self, *words, **options):
+        """Another process with the same configuration; how it ended."""
+        command = [self._binary, *words, "--config", self.config]
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.config.parent, **options
+        )
+
+    def log(self):
+        return self.process.log.read_text(errors="replace")
+
+
+class Waxseal(Daemon):
+    """The waxseal between the Postfixes."""
 
     def __init__(self, lab, binary, ports, ca):
-        directory = lab.dir / "waxseal"
-        (directory / "policies").mkdir(parents=True)
-        config = directory / "waxseal.toml"
-        config.write_text(CONFIG.format(gate=GATE, ca=ca, **ports))
-        (directory / "policies/00-lab.toml").write_text(RULES)
         self._admin = f"http://{GATE}:{ports['admin']}"
-        self.process = Process(lab, "waxseal-daemon", [binary, "run", "--config", config])
+        super().__init__(lab, binary, "waxseal", CONFIG.format(gate=GATE, ca=ca, **ports), RULES)
 
     def wait_until_ready(self):
         wait_until("waxseal", self._ready, 30, self.process.running)
@@ -93,6 +116,3 @@ class Waxseal:
         """The sum of a counter over all label sets that contain `label`, such as `encryption="tls"`."""
         samples = re.findall(rf"(?m)^{metric}\{{(.*)\}} (\S+)$", self._fetch("/metrics"))
         return sum(int(float(value)) for labels, value in samples if label in labels)
-
-    def log(self):
-        return self.process.log.read_text(errors="replace")

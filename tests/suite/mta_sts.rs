@@ -8,6 +8,9 @@ use futures_util::future::{join, join_all};
 use futures_util::{StreamExt, stream};
 use hickory_resolver::proto::rr::RecordType;
 use std::sync::Arc;
+use waxseal::app;
+use waxseal::check::{self, Depth, Report, Request};
+use waxseal::config::Config;
 
 use crate::support::ca::{Ca, Identity, Leaf, Period, Signer};
 use crate::support::clock::HandClock;
@@ -530,6 +533,76 @@ async fn the_command_asks_the_waxseal_that_runs() {
     assert_eq!(code, Some(0));
     let (_, said) = command(&world.house, &["list"]).await;
     assert_eq!(said, "no MTA-STS policy is remembered\n");
+}
+
+/// What `check` finds out, in the folder of this house.
+async fn check(house: &House, depth: Depth) -> Report {
+    let config = Config::load(Some(&house.folder().join("waxseal.toml"))).unwrap();
+    let gate = app::gate(&config).await.unwrap();
+    let request = Request {
+        destination: "a.test".parse().unwrap(),
+        sender: None,
+        depth,
+    };
+    check::run(&gate, request).await
+}
+
+#[tokio::test]
+async fn check_shows_record_policy_times_and_which_hosts_are_named() {
+    let text = enforce(&["mx1.a.test", "\u{1b}[31m.b.test"]);
+    let world = World::with(&text).await;
+    let report = check(&world.house, Depth::Facts).await.text();
+    let error = "MTA-STS   none: the policy cannot be fetched: the policy is not valid: line ";
+    assert!(report.contains(error), "{report}");
+    assert!(!report.contains('\u{1b}'), "{report}");
+    world.house.metrics().await;
+    world.clock.advance(5 * 60);
+    let text = enforce(&["mx1.a.test", "*.b.test"]);
+    world.web.answer(Response::text(&text));
+    let report = check(&world.house, Depth::Connect).await;
+    let text = report.text();
+    for line in [
+        "MTA-STS   policy in mode enforce",
+        "MTA-STS   _mta-sts.a.test TXT v=STSv1; id=1;",
+        "MTA-STS   id 1",
+        "MTA-STS   fetched 20",
+        "MTA-STS   expires 20",
+        "MTA-STS   next refresh 20",
+        "MTA-STS   | version: STSv1",
+        "MTA-STS   | mx: mx1.a.test",
+        "MTA-STS   mx1.a.test: named by mx: mx1.a.test",
+        "MTA-STS   mx2.a.test: not named by the policy",
+        "must      mx1.a.test: TLS, trusted by ",
+        "must      mx2.a.test: not tried: mx2.a.test: the MTA-STS policy of a.test names other MX hosts",
+        "          ready, authentication pkix",
+        "verdict   authenticated: mail would be delivered, authenticated",
+    ] {
+        assert!(
+            text.lines().any(|told| told.starts_with(line)),
+            "no {line:?} in\n{text}"
+        );
+    }
+    let json = report.json();
+    assert_eq!(json["mta_sts"]["record"][0], "v=STSv1; id=1;");
+    assert_eq!(json["mta_sts"]["policy"]["mode"], "enforce");
+    assert_eq!(json["hosts"][1]["mta_sts"], "not named by the policy");
+    assert_eq!(report.grade().exit_code(), 0);
+}
+
+#[tokio::test]
+async fn check_tells_what_a_tested_policy_would_have_forbidden() {
+    let world = World::with(&policy("testing", DAY, &["mx1.a.test"])).await;
+    world.neither_offers_tls();
+    let report = check(&world.house, Depth::Connect).await;
+    let text = report.text();
+    let line = "          fails the tested MTA-STS policy: mx1.a.test[";
+    assert!(text.contains(line), "{text}");
+    let tested = &report.json()["connections"][0]["mta_sts_testing"];
+    assert!(
+        tested.as_str().unwrap().contains("STARTTLS is not offered"),
+        "{tested}"
+    );
+    assert_eq!(report.grade().exit_code(), 1);
 }
 
 /// Sessions that ask for the same domain before anybody knows its policy.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use toml::Table;
-use waxseal::app::App;
+use waxseal::app::{App, Ports};
 use waxseal::config::Config;
 use waxseal::policy::outcome::Ingress;
 use waxseal::time::{Clock, SystemClock};
@@ -165,7 +165,11 @@ impl House {
 async fn open(folder: &Path, clock: &Arc<dyn Clock>) -> App {
     let config = Config::load(Some(&folder.join("waxseal.toml")));
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    let app = App::start_at(config, Arc::clone(clock)).await;
+    let ports = Ports {
+        clock: Arc::clone(clock),
+        ..Ports::default()
+    };
+    let app = App::start(config, ports).await;
     app.unwrap_or_else(|error| panic!("{error}"))
 }
 

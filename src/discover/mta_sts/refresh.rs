@@ -76,7 +76,7 @@ impl MtaStsPolicies {
 
     /// Fetches the policy of `domain` now, whatever its record says of it.
     pub async fn refresh(&self, domain: &Domain) -> Result<Arc<Kept>, NotRefreshed> {
-        let kept = self.memory.kept(domain, self.clock.now()).await;
+        let kept = grumble(self.memory.kept(domain, self.clock.now()).await).flatten();
         let record = self.record(domain, Freshness::Fresh).await;
         let id = match (record, &kept) {
             (Ok(Ok(id)), _) => id,
@@ -101,7 +101,7 @@ impl MtaStsPolicies {
     }
 
     /// The policy that is remembered of `domain` and has not expired.
-    pub async fn kept(&self, domain: &Domain) -> Option<Arc<Kept>> {
+    pub async fn kept(&self, domain: &Domain) -> Result<Option<Arc<Kept>>, Arc<StoreError>> {
         self.memory.kept(domain, self.clock.now()).await
     }
 
@@ -126,6 +126,11 @@ impl MtaStsPolicies {
 }
 
 impl Memory {
+    /// Ends in good order; nothing is written down any more.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     async fn failed(&self, domain: &Domain, kept: &Kept, at: UnixTime, error: &FetchError) {
         let why = error.to_string();
         let again = spread(at, RETRY);

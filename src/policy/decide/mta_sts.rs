@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::{Asked, Question};
-use crate::dns::LookupError;
 use crate::mtasts::Policy as StsPolicy;
 use crate::name::{Host, MailHost};
-use crate::policy::facts::{Dane, HostFacts, MtaSts, NoMtaSts};
+use crate::policy::facts::{Dane, HostFacts, MtaSts, NoMtaSts, Unknown};
 use crate::policy::failure::Failure;
 use crate::policy::requirement::{Demand, Reference};
 use crate::policy::rules::MtaStsUse;
@@ -60,7 +59,7 @@ impl Question<'_> {
     /// No policy names the host.
     pub(super) fn not_named(&self, host: &MailHost) -> Demand {
         let failure = match (&self.facts.mta_sts, self.facts.next_hop.domain()) {
-            (MtaSts::LookupFailed(error), _) => return self.nobody_knows(*error, host),
+            (MtaSts::Unknown(why), _) => return self.nobody_knows(why, host),
             (MtaSts::Policy(_), Some(domain)) => Failure::MtaStsMismatch {
                 host: host.clone(),
                 domain: domain.clone(),
@@ -72,11 +71,11 @@ impl Question<'_> {
     }
 
     /// A look-up that failed is no absence.
-    pub(super) fn nobody_knows(&self, error: LookupError, host: &MailHost) -> Demand {
+    pub(super) fn nobody_knows(&self, why: &Unknown, host: &MailHost) -> Demand {
         Demand::Unsatisfiable(match self.facts.next_hop.domain() {
             Some(domain) => Failure::MtaStsLookup {
                 domain: domain.clone(),
-                error,
+                why: why.clone(),
             },
             None => required(host, NoMtaSts::NoDomain),
         })

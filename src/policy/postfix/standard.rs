@@ -23,9 +23,9 @@
 use std::iter::zip;
 
 use super::{Answer, Asked, Attributes, Line, NOTHING_ASKED};
-use crate::dns::{LookupError, Security};
+use crate::dns::Security;
 use crate::mtasts::{Fetched, Mode};
-use crate::policy::facts::{Dane, HostFacts, Hosts, MtaSts};
+use crate::policy::facts::{Dane, HostFacts, Hosts, MtaSts, Unknown};
 use crate::policy::failure::Failure;
 use crate::policy::requirement::Demand;
 use crate::policy::rules::Floor;
@@ -69,7 +69,7 @@ impl Asked<'_> {
             MtaSts::Policy(fetched) if fetched.policy.mode == Mode::Enforce => {
                 self.by_policy(fetched, &hosts)
             }
-            MtaSts::LookupFailed(error) => self.without_knowing(*error, &hosts),
+            MtaSts::Unknown(why) => self.without_knowing(why, &hosts),
             MtaSts::Policy(_) | MtaSts::Absent(_) => self.by_floor(floor, &hosts),
         }
     }
@@ -89,13 +89,16 @@ impl Asked<'_> {
     }
 
     /// Nobody knows whether there is an MTA-STS policy.
-    fn without_knowing(&self, error: LookupError, hosts: &[Host<'_>]) -> Answer {
+    fn without_knowing(&self, why: &Unknown, hosts: &[Host<'_>]) -> Answer {
         if self.dane_will_do(hosts) {
             return self.dane("dane-only");
         }
         self.question.facts.next_hop.domain().cloned().map_or_else(
             || self.later(),
-            |domain| Answer::Later(Failure::MtaStsLookup { domain, error }.to_string()),
+            |domain| {
+                let why = why.clone();
+                Answer::Later(Failure::MtaStsLookup { domain, why }.to_string())
+            },
         )
     }
 

@@ -15,9 +15,10 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::store::place::make_file;
 use crate::time::UnixTime;
 
 /// Which file it is, whatever its name.
@@ -62,12 +63,9 @@ impl Lock {
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(beside(path, ".lock"))
+    let path = beside(path, ".lock");
+    make_file(&path)?;
+    OpenOptions::new().write(true).open(path)
 }
 
 /// What came of setting a file aside.

@@ -29,7 +29,7 @@ const READERS: usize = 2;
 /// How long SQLite waits for another process that holds the file.
 const BUSY: Duration = Duration::from_secs(2);
 /// How often opening a file is tried that others are about to open, convert or set aside, and the pause between.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 /// What memory may hold, in pages of 4 KiB: 256 MiB.
 const MEMORY_PAGES: &str = "65536";

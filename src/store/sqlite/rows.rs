@@ -128,7 +128,7 @@ impl Row {
             at: time(self.fetched),
         };
         let kept = Kept {
-            fetched,
+            fetched: Arc::new(fetched),
             used: time(self.used),
             refresh: time(self.refresh),
             failing,

@@ -1,8 +1,9 @@
 //! What can befall a file.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -112,6 +113,13 @@ struct Lines {
 
 impl Lines {
     fn new() -> Self {
+        // tracing may take a line for one that nobody wants, if another thread comes upon it first just
+        // when this subscriber appears. So there is always somebody who wants all of them.
+        static SOMEBODY: Once = Once::new();
+        SOMEBODY.call_once(|| {
+            let sink = tracing_subscriber::fmt().with_writer(std::io::sink);
+            let _ = tracing::subscriber::set_global_default(sink.finish());
+        });
         let file = NamedTempFile::new().unwrap();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(Arc::new(file.reopen().unwrap()))
@@ -153,6 +161,39 @@ async fn files_and_folders_are_for_their_owner_alone() {
         let file = format!("a/b/waxseal.db{suffix}");
         assert_eq!(mode(&file), 0o600, "{file}");
     }
+}
+
+#[tokio::test]
+async fn what_root_makes_belongs_to_whom_the_folder_belongs_to() {
+    let lab = Lab::new();
+    if chown(lab.folder.path(), Some(4321), Some(4322)).is_err() {
+        return; // Only root can tell.
+    }
+    let store = lab.file().await;
+    works(&store).await;
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let found = fs::metadata(beside(&lab.path, suffix)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (4321, 4322), "{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_says_so_once() {
+    let lab = Lab::with(1).await;
+    let store = lab.file().await;
+    lab.execute("ALTER TABLE sts_policies RENAME TO lost").await;
+    let lines = Lines::new();
+    for _ in 0..3 {
+        let found = store.policy(&domain("d000.example")).await;
+        let error = found.unwrap_err();
+        assert!(matches!(error, StoreError::Internal(_)), "{error:?}");
+    }
+    assert_eq!(lines.count("ERROR", "the store cannot be read"), 1);
+    let reason = store.health().degraded.unwrap();
+    assert!(reason.contains("no such table: sts_policies"), "{reason}");
+    lab.execute("ALTER TABLE lost RENAME TO sts_policies").await;
+    assert_eq!(names(&store).await, ["d000.example"]);
+    lab.is_well(&store);
 }
 
 #[tokio::test]

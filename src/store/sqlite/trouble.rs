@@ -29,7 +29,7 @@ impl Trouble {
             tracing::error!(
                 %store,
                 %error,
-                "the store cannot be {what}; mail goes on with the policies that are known, but look after the disk"
+                "the store cannot be {what}: mail goes on, but until that is mended policies may be forgotten at a restart"
             );
         }
     }

@@ -4,75 +4,33 @@
 the DNS, `hosts.py` the MX hosts, `parties.py` asks those who are compared.
 """
 
-import argparse
-import hashlib
 import os
-import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import zones
-from hosts import Authorities, Host, Internet
-from lab import Lab, LabError, print_logs, run
-from parties import DANE, GATES, Postfix, Waxseal, finger, of_deliveries
-from table import CASES
+from comparison import arguments, in_a_lab, print_row
+from dane import zones
+from dane.hosts import Authorities, Internet
+from dane.parties import DANE, GATES, Postfix, Waxseal, finger, of_deliveries
+from dane.places import Place
+from dane.table import CASES
+from lab import print_table, run
 
 AT_ONCE = 4  # questions under way
 
 
-class Row:
-    """A case in the lab: its names, its hosts, and what everybody said."""
+class Row(Place):
+    """A case in the lab, and what everybody said."""
 
     def __init__(self, case, number):
+        super().__init__(case.name, number, (case.mx1, case.mx2), default_name="mx.signed")
         self.case = case
-        self.domain = self._name(case.to)
-        self._hosts = [self._host(2 * number, case.mx1), self._host(2 * number + 1, case.mx2)]
+        self.domain = self.full(case.to)
         self.verdicts = {}
         self.told = []  # what led to the verdicts
 
     def hosts(self):
-        return [host for host in self._hosts if f" {self._token(host)}" in self.case.zone]
-
-    def _token(self, host):
-        return f"IP{self._hosts.index(host) + 1}"
-
-    def _host(self, number, shows):
-        shows, _, name = shows.rpartition("as ") if "as " in shows else (shows, "", "mx.signed")
-        return Host(number, set(shows.split()), self._name(name).rstrip("."))
-
-    def _name(self, word):
-        """A name of a case as the full name, everything else as it is."""
-        above, dot, last = word.rpartition(".")
-        if last not in zones.ZONE_WORDS:
-            return word
-        return f"{above}{dot}{self.case.name}.{last}.test"
-
-    def put_into(self, lab_zones, authorities):
-        for line in self.case.zone.splitlines():
-            forged = line.startswith("forged ")
-            owner, kind, *data = line.removeprefix("forged ").split()
-            if kind == "TLSA":
-                data = [*data[:3], self._association(data, authorities)]
-            put = lab_zones.forge if forged else lab_zones.add
-            put(f"{self._name(owner)}.", kind, " ".join(map(self._datum, data)))
-
-    def _datum(self, word):
-        for host in self._hosts:
-            if word == self._token(host):
-                return host.address
-        name = self._name(word)
-        return word if name == word else f"{name}."
-
-    def _association(self, data, authorities):
-        _, selector, matching, whose = data
-        leaves = {f"leaf{number}": host.certificate for number, host in enumerate(self._hosts, start=1)}
-        known = {**leaves, "root": authorities.root, "intermediate": authorities.intermediate}
-        if whose in known:
-            return known[whose].tlsa(selector, matching)
-        if whose == "00":
-            return whose
-        return {"1": hashlib.sha256, "2": hashlib.sha512}[matching](whose.encode()).hexdigest()
+        return self.hosts_in(self.case.zone)
 
     def say(self, party, verdict, lines):
         self.verdicts[party] = verdict
@@ -110,15 +68,13 @@ class Experiment:
         run(["ip", "link", "set", "lo", "up"])
         authorities = Authorities(self._lab.dir / "certificates")
         for host in self._hosts:
-            host.certify(authorities, self._lab.dir / "certificates")
+            host.certify(authorities)
         lab_zones = zones.Zones(self._lab)
         for row in self.rows:
-            row.put_into(lab_zones, authorities)
+            row.put(row.case.zone, lab_zones, authorities)
         lab_zones.write()
-        zones.start(self._lab, lab_zones)
-        resolv_conf = self._lab.dir / "resolv.conf"
-        resolv_conf.write_text(f"nameserver {zones.RESOLVER}\noptions trust-ad edns0\n")
-        run(["mount", "--bind", resolv_conf, "/etc/resolv.conf"])
+        zones.Servers(self._lab, lab_zones)
+        zones.resolve_here(self._lab)
         for dnssec in GATES:
             self._gates[dnssec] = Waxseal(self._lab, self._binary, dnssec, lab_zones.anchor)
         for gate in self._gates.values():
@@ -156,6 +112,9 @@ class Experiment:
         return {f"{dnssec} mail": gate.fate(row.domain) for dnssec, gate in self._gates.items()}
 
 
+HEAD = ["case", FINGER, "Postfix", *(f"waxseal {dnssec}" for dnssec in GATES), "expected"]
+
+
 def columns(row):
     """The cells of a row."""
     said = row.verdicts
@@ -166,53 +125,32 @@ def columns(row):
     return [row.case.name, said[FINGER], said["Postfix"], *gates, row.case.expected]
 
 
-def print_table(rows):
-    lines = [["case", FINGER, "Postfix", *(f"waxseal {dnssec}" for dnssec in GATES), "expected"], *map(columns, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    for line in lines:
-        print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
-
-
-def arguments():
-    parser = argparse.ArgumentParser(prog="tests/interop/dane/run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--case", choices=[case.name for case in CASES], action="append", metavar="NAME")
-    parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
-    parser.add_argument("--verbose", action="store_true", help="what led to the verdicts of every case")
-    return parser.parse_args()
-
-
 def report(rows, verbose):
     """Prints everything. Returns the number of rows with a difference."""
-    print_table(rows)
+    print_table(HEAD, map(columns, rows))
     for row in rows:
         if row.case.because:
             print(f"{row.case.name}: {row.case.because}")
     different = {row: found for row in rows if (found := list(row.differences()))}
     for row in rows:
-        if row in different or verbose:
-            word = "FAILED" if row in different else "ok"
-            print(f"{word} {row.case.name}", *different.get(row, []), *row.told, sep="\n    ")
+        print_row(row.case.name, different.get(row, []), row.told, verbose)
     print(f"{len(rows) - len(different)} agree, {len(different)} differ")
     return len(different)
 
 
+def experiment(lab, cases):
+    """The rows of the cases, with everything that was said."""
+    compared = Experiment(lab, os.path.abspath(os.environ["WAXSEAL"]), cases)
+    compared.prepare()
+    compared.carry_out()
+    return compared.rows
+
+
 def main():
-    # A runner that gives up sends SIGTERM; the servers must be stopped then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = arguments()
-    lab = Lab(options.keep)
-    cases = [case for case in CASES if not options.case or case.name in options.case]
-    experiment = Experiment(lab, os.path.abspath(os.environ["WAXSEAL"]), cases)
-    try:
-        experiment.prepare()
-        experiment.carry_out()
-    except (LabError, OSError, subprocess.SubprocessError) as error:
-        print(f"the lab is broken: {error}")
-        print_logs(lab)
-        return 1
-    finally:
-        lab.close()
-    return 1 if report(experiment.rows, options.verbose) else 0
+    options = arguments("tests/interop/dane/run", __doc__, [case.name for case in CASES])
+    cases = [case for case in CASES if options.wants(case.name)]
+    rows = in_a_lab(options, lambda lab: experiment(lab, cases))
+    return 1 if rows is None or report(rows, options.verbose) else 0
 
 
 if __name__ == "__main__":

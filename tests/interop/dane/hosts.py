@@ -1,6 +1,7 @@
 """The MX hosts of the lab: real certificates, made with openssl for this run, and a Postfix that shows them."""
 
 import hashlib
+import re
 import subprocess
 import time
 
@@ -83,7 +84,15 @@ class Authorities:
         extensions = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n"
         self._issue(self.intermediate, "DANE lab intermediate", extensions, self.root, VALID)
 
-    def leaf(self, file_name, host, shown):
+    def chain(self, file_name, host, shown):
+        """The certificate of a host, and the file with its key and everything that the host shows."""
+        certificate, sent = self._leaf(file_name, host, shown)
+        chain = self._directory / f"{file_name}.chain.pem"
+        chain.write_text("".join([certificate.key.read_text(), *(shown.pem() for shown in (certificate, *sent))]))
+        chain.chmod(0o600)
+        return certificate, chain
+
+    def _leaf(self, file_name, host, shown):
         """The certificate of a host, and the certificates that it sends beside it. `shown` is a set of words."""
         leaf = Certificate(self._directory, file_name)
         if "self-signed" in shown:
@@ -96,7 +105,7 @@ class Authorities:
             signer = self.intermediate
         if "intermediate" in shown:
             sent.insert(0, signer)
-        extensions = "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
+        extensions = "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\nauthorityKeyIdentifier=keyid\n"
         if "no-alternative-name" not in shown:
             extensions += f"subjectAltName=DNS:{host}\n"
         period = next((days for word, days in PERIODS.items() if word in shown), VALID)
@@ -145,14 +154,9 @@ class Host:
         self.certificate = None
         self.chain = None
 
-    def certify(self, authorities, directory):
-        if "no-tls" in self.shows:
-            return
-        self.certificate, sent = authorities.leaf(f"host-{self.address}", self.name, self.shows)
-        self.chain = directory / f"host-{self.address}.chain.pem"
-        shown = (certificate.pem() for certificate in (self.certificate, *sent))
-        self.chain.write_text("".join([self.certificate.key.read_text(), *shown]))
-        self.chain.chmod(0o600)
+    def certify(self, authorities):
+        if "no-tls" not in self.shows:
+            self.certificate, self.chain = authorities.chain(f"host-{self.address}", self.name, self.shows)
 
     def listener(self, tls):
         """Its lines in master.cf; `tls` is false where somebody takes STARTTLS away."""
@@ -178,3 +182,8 @@ class Internet(Instance):
         super().start()
         for host in self._hosts:
             wait_until(host.address, lambda host=host: listening(host.address, 25), 20)
+
+    def taken(self):
+        """The recipients whose mail has arrived."""
+        wait_until("what has arrived", lambda: not self.queue(), 20)
+        return set(re.findall(r" postfix/discard\S+ \w+: to=<([^>]*)>, .* status=sent ", self.log.read_text()))

@@ -11,18 +11,16 @@ and once while no MX host offers STARTTLS. See `of_deliveries`.
 
 import json
 import os
-import re
-import smtplib
 import subprocess
 
-from lab import Process, listening, wait_until
-from postfix import Instance
-from zones import RESOLVER
+from dane.zones import RESOLVER
+from lab import listening, wait_until
+from sending import PATIENCE, FollowedMta, send
+from waxseal import Daemon
 
 DANE, ENCRYPTED, OPPORTUNISTIC, BLOCKED = "dane", "encrypted", "opportunistic", "blocked"
 POSTFIX = "127.54.0.10"
 GATES = {"trust-ad": "127.54.0.20", "validate": "127.54.0.21"}
-PATIENCE = 120  # seconds for one question to one party
 
 
 def of_deliveries(sealed, plain):
@@ -38,21 +36,6 @@ def recipient(domain):
     return f"ottokar@{domain}"
 
 
-def send(address, domain):
-    """Sends one message to an MTA. Returns the reply that decides; at waxseal that to the end of data tells how it left."""
-    with smtplib.SMTP(address, 25, local_hostname="client.test", timeout=PATIENCE) as session:
-        session.ehlo()
-        for code, text in (session.mail(""), session.rcpt(recipient(domain))):
-            if code != 250:
-                break
-        else:
-            try:
-                code, text = session.data("Subject: wax\r\n\r\nhello\r\n")
-            except smtplib.SMTPDataError as refused:
-                code, text = refused.smtp_code, refused.smtp_error
-        return code, text.decode(errors="replace")
-
-
 # ---------------------------------------------------------------------------------------------------- Postfix
 
 SENDING = """\
@@ -63,50 +46,24 @@ smtp_connection_cache_on_demand = no
 """
 
 
-class Postfix(Instance):
+class Postfix(FollowedMta):
     """A Postfix that delivers with DANE."""
 
     def __init__(self, lab, name):
-        super().__init__(lab, name, SENDING, f"{POSTFIX}:25 inet n - n - - smtpd\n", [])
-
-    def start(self):
-        super().start()
-        wait_until(self.name, lambda: listening(POSTFIX, 25), 20)
+        super().__init__(lab, name, SENDING, POSTFIX)
 
     def fates(self, domains):
-        """Sends a message to every domain and waits for what became of each: domain -> (word, log lines)."""
-        for domain in domains:
-            code, text = send(POSTFIX, domain)
-            if code != 250:
-                return {domain: ("refused", [f"{code} {text}"]) for domain in domains}
-        fates = {}
+        """Sends a message to every domain: domain -> (word, log lines)."""
+        attempts = self.attempts([recipient(domain) for domain in domains])
+        return {domain: self._fate(attempts[recipient(domain)]) for domain in domains}
 
-        def all_known():
-            fates.update(self._known())
-            return set(domains) <= set(fates)
-
-        wait_until(f"{self.name}: deliveries", all_known, 2 * PATIENCE)
-        return fates
-
-    def _known(self):
-        """Reads the log. A smtp process has one delivery at a time, its TLS line comes before the status."""
-        tls = {}
-        for line in self.log.read_text().splitlines():
-            seen = re.search(r" (postfix/\w+\[\d+\]): (.*)", line)
-            if not seen:
-                continue
-            process, text = seen.groups()
-            if "TLS connection established to" in text:
-                tls[process] = text
-            status = re.search(r"^\w+: to=<[^@]*@([^>]*)>, .* status=(\w+) ", text)
-            if status:
-                shaken = tls.pop(process, "")
-                domain, word = status.groups()
-                # No authority is trusted here, so that "Trusted" is DANE, too: Postfix says it where the MX record,
-                # which is not signed, could be a lie, "Verified" where it could not.
-                proven = shaken.startswith(("Verified ", "Trusted "))
-                fate = BLOCKED if word != "sent" else DANE if proven else "open"
-                yield domain, (fate, [line for line in (shaken, text) if line])
+    @staticmethod
+    def _fate(attempt):
+        # No authority is trusted here, so that "Trusted" is DANE, too: Postfix says it where the MX record,
+        # which is not signed, could be a lie, "Verified" where it could not.
+        proven = attempt.shaken.startswith(("Verified ", "Trusted "))
+        fate = BLOCKED if attempt.status != "sent" else DANE if proven else "open"
+        return fate, [line for line in (attempt.shaken, attempt.told) if line]
 
 
 def finger(config, domain):
@@ -150,32 +107,28 @@ trust_anchor = "{anchor}"
 [mx]
 allow_networks = ["127.0.0.0/8"]
 
+[mta_sts]
+enabled = false
+
 [tls]
 roots = "none"
 """
 
 
-class Waxseal:
+class Waxseal(Daemon):
     """A waxseal with one way to know what is signed."""
 
     def __init__(self, lab, binary, dnssec, anchor):
-        self._binary = binary
         self.address = GATES[dnssec]
-        directory = lab.dir / f"waxseal-{dnssec}"
-        (directory / "policies").mkdir(parents=True)
-        self._config = directory / "waxseal.toml"
-        self._config.write_text(CONFIG.format(address=self.address, resolver=RESOLVER, dnssec=dnssec, anchor=anchor))
-        self.process = Process(lab, f"waxseal-daemon-{dnssec}", [binary, "run", "--config", self._config])
+        config = CONFIG.format(address=self.address, resolver=RESOLVER, dnssec=dnssec, anchor=anchor)
+        super().__init__(lab, binary, f"waxseal-{dnssec}", config)
 
     def wait_until_ready(self):
         wait_until("waxseal", lambda: listening(self.address, 25), 30, self.process.running)
 
     def check(self, domain):
         """The verdict of `waxseal check --connect`, and its report."""
-        command = [self._binary, "check", domain, "--connect", "--json", "--config", self._config]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self._config.parent, timeout=PATIENCE
-        )
+        done = self.ask("check", domain, "--connect", "--json", timeout=PATIENCE)
         try:
             report = json.loads(done.stdout)
         except ValueError:
@@ -200,6 +153,6 @@ class Waxseal:
 
     def fate(self, domain):
         """Sends a message to the domain: (word, reply)."""
-        code, text = send(self.address, domain)
+        code, text = send(self.address, recipient(domain))
         fate = BLOCKED if code != 250 else DANE if text.endswith(" dane]") else "open"
         return fate, [f"{code} {text}"]

@@ -9,7 +9,7 @@ for mx.signed that the lab's authority issued, and `as NAME` another name. TLSA 
 
 from dataclasses import dataclass
 
-from parties import BLOCKED, DANE, ENCRYPTED, OPPORTUNISTIC
+from dane.parties import BLOCKED, DANE, ENCRYPTED, OPPORTUNISTIC
 
 
 @dataclass(frozen=True)

@@ -103,14 +103,21 @@ class Zones:
         self._forgeries = []
         self.anchor = self._directory / "anchor.key"
 
-    def add(self, owner, kind, data):
-        self._records[self._zone_of(owner)].append(f"{owner} 60 IN {kind} {data}")
+    def add(self, owner, kind, data, ttl=60):
+        self._records[self._zone_of(owner)].append(f"{owner} {ttl} IN {kind} {data}")
 
     def forge(self, owner, kind, data):
         """The record is there, and its signature is wrong."""
         forgery = Forgery(owner, kind, data)
         self._forgeries.append(forgery)
         self._records[self._zone_of(owner)].append(forgery.signed_instead())
+
+    def withdraw(self, name):
+        """Takes back the records of a name in `open`, and of all names below it."""
+        def stays(record):
+            return not f".{record.split()[0]}".endswith(f".{name}.{OPEN}.test.")
+
+        self._records[OPEN] = list(filter(stays, self._records[OPEN]))
 
     @staticmethod
     def _zone_of(name):
@@ -125,7 +132,7 @@ class Zones:
             parent.append(f"{word} 60 IN NS ns2.test.")
             records = [*head("ns2.test"), *self._records[word]]
             if word == OPEN:
-                self._write(zone, records)
+                self.write_open()
             else:
                 key = self._sign(zone, records, hashed=word == HASHED)
                 known = Key(self._directory, zone) if word == BROKEN else key
@@ -133,6 +140,10 @@ class Zones:
         test = self._sign("test", parent)
         root = [*head("ns0"), f"ns0. 60 IN A {ROOT}", "test. 60 IN NS ns1.test.", f"ns1.test. 60 IN A {TEST}", test.ds]
         self.anchor.write_text(self._sign("", root).public.read_text())
+
+    def write_open(self):
+        """Writes the zone that is not signed, also once more."""
+        self._write(f"{OPEN}.test", [*head("ns2.test"), *self._records[OPEN]])
 
     def file(self, zone):
         return self._directory / f"{zone or 'root'}.zone"
@@ -152,6 +163,13 @@ class Zones:
         return key
 
 
+def resolve_here(lab):
+    """Makes the resolver that of every program. Only for a mount namespace of one's own."""
+    resolv_conf = lab.dir / "resolv.conf"
+    resolv_conf.write_text(f"nameserver {RESOLVER}\noptions trust-ad edns0\n")
+    run(["mount", "--bind", resolv_conf, "/etc/resolv.conf"])
+
+
 def unconfined(lab, command):
     """AppArmor confines name servers by their path, away from temporary directories; a copy is not confined."""
     copy = lab.dir / command
@@ -160,25 +178,41 @@ def unconfined(lab, command):
     return copy
 
 
-def start(lab, zones):
-    """Starts the name servers and the resolver."""
-    served = {ROOT: [""], TEST: ["test"], CHILDREN: [f"{word}.test" for word in CHILD_ZONES], LAME: []}
-    servers = [start_nsd(lab, address, zones, names) for address, names in served.items()]
-    directory = lab.dir / "unbound-files"
-    directory.mkdir()
-    (directory / "root.hints").write_text(f". 60 IN NS ns0.\nns0. 60 IN A {ROOT}\n")
-    config = directory / "unbound.conf"
-    config.write_text(UNBOUND.format(address=RESOLVER, directory=directory, anchor=zones.anchor))
-    resolver = Process(lab, "unbound-server", [unconfined(lab, "unbound"), "-d", "-p", "-c", config])
-    for address, server in zip(served, servers):
-        wait_until(server.name, lambda address=address: listening(address, 53), 20, server.running)
-    wait_until("unbound", lambda: listening(RESOLVER, 53), 20, resolver.running)
+class Servers:
+    """The name servers and the resolver."""
 
+    def __init__(self, lab, zones):
+        self._lab, self._zones = lab, zones
+        for address, names in ((ROOT, [""]), (TEST, ["test"]), (LAME, [])):
+            self._start_nsd(address, names)
+        self._children = self._start_children()
+        self._start_unbound()
 
-def start_nsd(lab, address, zones, names):
-    directory = lab.dir / f"nsd-{address}"
-    directory.mkdir()
-    config = directory / "nsd.conf"
-    listed = "".join(f'zone:\n    name: "{name}."\n    zonefile: "{zones.file(name)}"\n' for name in names)
-    config.write_text(NSD.format(address=address, directory=directory) + listed)
-    return Process(lab, f"nsd-{address}", [unconfined(lab, "nsd"), "-d", "-c", config])
+    def publish_again(self):
+        """Serves what was written since."""
+        self._children.stop()
+        self._children = self._start_children()
+
+    def _start_children(self):
+        return self._start_nsd(CHILDREN, [f"{word}.test" for word in CHILD_ZONES])
+
+    def _start_nsd(self, address, names):
+        directory = self._lab.dir / f"nsd-{address}"
+        directory.mkdir(exist_ok=True)
+        config = directory / "nsd.conf"
+        listed = "".join(f'zone:\n    name: "{name}."\n    zonefile: "{self._zones.file(name)}"\n' for name in names)
+        config.write_text(NSD.format(address=address, directory=directory) + listed)
+        return self._started(f"nsd-{address}", [unconfined(self._lab, "nsd"), "-d", "-c", config], address)
+
+    def _start_unbound(self):
+        directory = self._lab.dir / "unbound-files"
+        directory.mkdir()
+        (directory / "root.hints").write_text(f". 60 IN NS ns0.\nns0. 60 IN A {ROOT}\n")
+        config = directory / "unbound.conf"
+        config.write_text(UNBOUND.format(address=RESOLVER, directory=directory, anchor=self._zones.anchor))
+        self._started("unbound-server", [unconfined(self._lab, "unbound"), "-d", "-p", "-c", config], RESOLVER)
+
+    def _started(self, name, command, address):
+        server = Process(self._lab, name, command)
+        wait_until(name, lambda: listening(address, 53), 20, server.running)
+        return server

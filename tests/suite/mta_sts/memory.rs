@@ -12,7 +12,7 @@ use waxseal::dns::{
 use waxseal::mtasts::{FetchError, Policy};
 use waxseal::name::{Domain, Host};
 use waxseal::net::https::Fetch;
-use waxseal::policy::facts::{MtaSts, NoMtaSts};
+use waxseal::policy::facts::{MtaSts, NoMtaSts, Unknown};
 use waxseal::policy::outcome::{Event, Observer};
 use waxseal::store::{Place, Store, open};
 
@@ -155,7 +155,8 @@ impl World {
             MtaSts::Absent(NoMtaSts::NoRecord(_)) => "no record".to_owned(),
             MtaSts::Absent(NoMtaSts::FetchFailed(_)) => "no policy".to_owned(),
             MtaSts::Absent(why) => why.to_string(),
-            MtaSts::LookupFailed(_) => "unknown".to_owned(),
+            MtaSts::Unknown(Unknown::Record(_)) => "unknown".to_owned(),
+            MtaSts::Unknown(Unknown::Store(_)) => "unreadable".to_owned(),
         }
     }
 
@@ -207,6 +208,23 @@ async fn a_policy_that_lives_shorter_than_the_back_off_is_fetched_when_it_is_ove
     world.clock.advance(MINUTE);
     assert_eq!(world.now().await, "enforce");
     assert_eq!(world.outside.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_policy_that_lives_for_no_time_is_fetched_once_a_minute() {
+    let world = World::new().await;
+    world
+        .outside
+        .serve(Some(policy("enforce", 0, &["mx.a.test"])));
+    for minute in 1..4 {
+        for _ in 0..3 {
+            assert_eq!(world.now().await, "enforce");
+        }
+        assert_eq!(world.outside.fetches(), minute);
+        world.clock.advance(MINUTE);
+    }
+    world.outside.withdraw();
+    assert_eq!(world.now().await, "no record");
 }
 
 #[tokio::test]
@@ -301,7 +319,7 @@ async fn refreshes_spread_over_the_last_quarter_of_their_turn() {
     for at in 0..200 {
         let domain: Domain = format!("d{at}.test").parse().unwrap();
         world.policies.of(&domain).await;
-        let kept = world.policies.kept(&domain).await.unwrap();
+        let kept = world.policies.kept(&domain).await.unwrap().unwrap();
         turns.push(kept.refresh.0 - HandClock::START);
     }
     turns.sort_unstable();
@@ -336,7 +354,7 @@ async fn a_refresh_that_keeps_failing_is_seen_until_one_works() {
         assert_eq!(world.outside.fetches(), 2 + hours, "once an hour");
         world.clock.advance(HOUR);
     }
-    let kept = world.policies.kept(&a_test()).await.unwrap();
+    let kept = world.policies.kept(&a_test()).await.unwrap().unwrap();
     assert_eq!(kept.failing.as_ref().unwrap().why, "no answer in time");
     assert_eq!(world.now().await, "enforce", "it counts until it expires");
     world
@@ -344,7 +362,7 @@ async fn a_refresh_that_keeps_failing_is_seen_until_one_works() {
         .serve(Some(policy("enforce", WEEK, &["mx.a.test"])));
     world.round().await;
     assert_eq!(world.policies.stats().await.unwrap().oldest_failure, None);
-    let kept = world.policies.kept(&a_test()).await.unwrap();
+    let kept = world.policies.kept(&a_test()).await.unwrap().unwrap();
     assert_eq!(kept.failing, None);
 }
 
@@ -396,6 +414,21 @@ async fn a_refresh_by_hand_tells_why_it_failed() {
         matches!(refreshed, Err(NotRefreshed::Fetch(_))),
         "{refreshed:?}"
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_from_the_store_is_no_absence() {
+    let mut world = World::new().await;
+    assert_eq!(world.now().await, "enforce");
+    world.store.close().await;
+    assert_eq!(world.now().await, "enforce", "memory goes on alone");
+    world.restart();
+    world.outside.withdraw();
+    assert_eq!(world.now().await, "unreadable");
+    world.outside.publish("1");
+    assert_eq!(world.now().await, "enforce", "its owner says so");
+    world.outside.withdraw();
+    assert_eq!(world.now().await, "enforce", "and is remembered");
 }
 
 #[tokio::test]

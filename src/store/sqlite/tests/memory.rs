@@ -1,6 +1,7 @@
 //! Memory in the place of a file that cannot be used.
 
 use super::*;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_made_leaves_memory() {
@@ -55,7 +56,7 @@ async fn what_the_file_learnt_meanwhile_is_not_undone() {
     fs::remove_dir(&lock).unwrap();
     let other = lab.file().await;
     let mut newer = kept_in("testing", 3600);
-    newer.fetched.at = UnixTime(NOW.0 + 1);
+    Arc::make_mut(&mut newer.fetched).at = UnixTime(NOW.0 + 1);
     other.keep(&domain("d000.example"), &newer).await.unwrap();
     works(&store).await;
     store.recover().await;
