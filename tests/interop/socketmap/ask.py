@@ -1,7 +1,7 @@
 """Real Postfix asks waxseal's policy table, and then delivers or keeps the mail.
 
-`run` beside this file starts it, in network and mount namespaces of its own. `questions.py` has the cases, `policies.py` the
-web server of the MTA-STS policies; DNS and MX hosts are those of the DANE lab (`../dane`).
+`run` beside this file starts it, in network and mount namespaces of its own. `questions.py` has the cases; DNS and MX hosts
+are those of the DANE lab (`../dane`), the web server of the policies that of the MTA-STS lab (`../mta_sts`).
 """
 
 import argparse
@@ -9,21 +9,19 @@ import json
 import os
 import re
 import signal
-import smtplib
 import subprocess
 import sys
 
-import policies
-import zones
-from hosts import Authorities, Host, Internet
+from dane import zones
+from dane.hosts import Authorities, Host, Internet
 from lab import Lab, LabError, Process, listening, print_logs, run, wait_until
-from postfix import Instance
+from mta_sts import web
 from questions import CASES, NO_DOMAINS, PLAINTEXT, Kept, Sent
+from sending import PATIENCE, FollowedMta
 
 GATE = "127.54.0.20"
 POSTFIX = "127.54.0.10"
 TABLE = f"socketmap:inet:{GATE}:8461:waxseal"
-PATIENCE = 120
 
 CONFIG = """\
 hostname = "gate.test"
@@ -32,6 +30,7 @@ policies = "policies"
 [[listener]]
 kind = "socketmap"
 listen = "{gate}:8461"
+tlsrpt = {tlsrpt}
 
 [admin]
 listen = "{gate}:9825"
@@ -64,16 +63,22 @@ smtp_connection_cache_on_demand = no
 """
 
 
-class Postfix(Instance):
+def takes_attributes():
+    """Is this Postfix new enough for `tlsrpt = true`?"""
+    version = run(["postconf", "-h", "-d", "mail_version"])
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) >= (3, 10)
+
+
+def recipient(domain):
+    return f"ottokar@{domain}"
+
+
+class Postfix(FollowedMta):
     """A Postfix that delivers by itself, and asks the table how."""
 
     def __init__(self, lab, root):
         main = SENDING.format(table=TABLE, root=root)
-        super().__init__(lab, "sender", main, f"{POSTFIX}:25 inet n - n - - smtpd\n", [])
-
-    def start(self):
-        super().start()
-        wait_until(self.name, lambda: listening(POSTFIX, 25), 20)
+        super().__init__(lab, "sender", main, POSTFIX)
 
     def look_up(self, key):
         """What `postmap -q` prints: the policy, nothing, or the word of the failure."""
@@ -85,37 +90,6 @@ class Postfix(Instance):
         if done.returncode not in (0, 1):
             raise LabError(f"postmap -q {key}: exit code {done.returncode}\n{done.stderr}")
         return done.stdout.strip(), done.stderr
-
-    def send(self, domain):
-        with smtplib.SMTP(POSTFIX, 25, local_hostname="client.test", timeout=PATIENCE) as session:
-            session.sendmail("", [f"ottokar@{domain}"], "Subject: wax\r\n\r\nhello\r\n")
-
-    def fates(self, domains):
-        """What became of the first try of each: domain -> (word, log line)."""
-        fates = {}
-
-        def all_known():
-            for domain, fate in self._told():
-                fates.setdefault(domain, fate)
-            return set(domains) <= set(fates)
-
-        wait_until("deliveries", all_known, PATIENCE)
-        return fates
-
-    def _told(self):
-        tls = {}
-        for line in self.log.read_text().splitlines():
-            seen = re.search(r" (postfix/\w+\[\d+\]): (.*)", line)
-            if not seen:
-                continue
-            process, text = seen.groups()
-            if "TLS connection established to" in text:
-                tls[process] = text.split()[0]
-            status = re.search(r"to=<[^@]*@([^>]*)>, .* status=(\w+) \((.*)\)", text)
-            if status:
-                domain, word, reason = status.groups()
-                how = tls.pop(process, PLAINTEXT)
-                yield domain, (how if word == "sent" else "kept", reason)
 
 
 class Row:
@@ -141,7 +115,7 @@ class Row:
                 lab_zones.add(f"_25._tcp.{name}", "TLSA", f"3 1 1 {data}")
         if self.case.policy:
             lab_zones.add(f"_mta-sts.{self.domain}.", "TXT", '"v=STSv1; id=1;"')
-            lab_zones.add(f"mta-sts.{self.domain}.", "A", policies.ADDRESS)
+            lab_zones.add(f"mta-sts.{self.domain}.", "A", web.ADDRESS)
         if self.case.lame:
             lab_zones.add(f"{self.case.lame}.{self.domain}.", "NS", "ns3.test.")
 
@@ -156,14 +130,25 @@ class Row:
             text = text.replace(word, value)
         return text
 
-    def judge(self, fate):
+    def expected(self, root, attributes):
+        """The answer that Postfix must hear; `attributes`: also what TLS reports need."""
+        answer = self.fill(self.case.answer, root)
+        mode, host = self.case.policy or ("", "")
+        if not attributes or mode != "enforce" or not answer.startswith("secure "):
+            return answer
+        host = self.fill(host, root)
+        strings = ("version: STSv1", f"mode: {mode}", f"mx: {host}", "max_age: 86400")
+        described = " ".join(f"{{ policy_string = {string} }}" for string in strings)
+        return f"{answer} policy_type=sts policy_domain={self.domain} {described} mx_host_pattern={host}"
+
+    def judge(self, attempt):
         """What is wrong with what became of the message."""
-        word, reason = fate
+        how = attempt.shaken.partition(" ")[0] or PLAINTEXT
         expected = self.case.fate
-        if isinstance(expected, Sent) and word != expected.how:
-            yield f"{word} ({reason}), expected: {expected}"
-        if isinstance(expected, Kept) and not (word == "kept" and re.search(expected.reason, reason)):
-            yield f"{word} ({reason}), expected: {expected}"
+        if isinstance(expected, Sent) and (attempt.status, how) != ("sent", expected.how):
+            yield f"{how}: {attempt.told}, expected: {expected}"
+        if isinstance(expected, Kept) and not (attempt.status == "deferred" and re.search(expected.reason, attempt.told)):
+            yield f"{how}: {attempt.told}, expected: {expected}"
 
 
 class Experiment:
@@ -174,15 +159,15 @@ class Experiment:
         self._binary = binary
         self.rows = [Row(case, CASES.index(case)) for case in cases]
         self._config = lab.dir / "waxseal.toml"
+        self._attributes = takes_attributes()
 
     def prepare(self):
         run(["ip", "link", "set", "lo", "up"])
-        directory = self._lab.dir / "certificates"
-        authorities = Authorities(directory)
+        authorities = Authorities(self._lab.dir / "certificates")
         self._root = authorities.root.file
         for row in self.rows:
             for host in row.hosts:
-                host.certify(authorities, directory)
+                host.certify(authorities)
         self._resolve()
         self._publish(authorities)
         self._configure()
@@ -197,35 +182,32 @@ class Experiment:
         for row in self.rows:
             row.put_into(lab_zones)
         lab_zones.write()
-        zones.start(self._lab, lab_zones)
-        resolv_conf = self._lab.dir / "resolv.conf"
-        resolv_conf.write_text(f"nameserver {zones.RESOLVER}\noptions trust-ad edns0\n")
-        run(["mount", "--bind", resolv_conf, "/etc/resolv.conf"])
+        zones.Servers(self._lab, lab_zones)
+        zones.resolve_here(self._lab)
 
     def _publish(self, authorities):
-        texts, chains = {}, {}
+        server = web.WebServer(self._lab)
         for row in self.rows:
             if row.case.policy:
                 mode, host = row.case.policy
+                policy = f"version: STSv1\nmode: {mode}\nmx: {row.fill(host, self._root)}\nmax_age: 86400\n"
                 name = f"mta-sts.{row.domain}"
-                texts[name] = policies.text(mode, row.fill(host, self._root))
-                leaf, _ = authorities.leaf(name, name, set())
-                chains[name] = self._lab.dir / f"{name}.pem"
-                chains[name].write_text(leaf.key.read_text() + leaf.pem())
-        if texts:
-            policies.serve(self._lab, texts, chains)
+                _, chain = authorities.chain(f"web-{name}", name, set())
+                server.put(name, web.Web(), policy.encode(), chain)
+        server.start()
 
     def _configure(self):
         rules = [f"[[rule]]\ndomains = ['{row.domain}']\n{row.fill(row.case.rule, self._root)}\n"
                  for row in self.rows if row.case.rule]
         (self._lab.dir / "policies").mkdir()
         (self._lab.dir / "policies/00-lab.toml").write_text("\n".join(rules))
-        config = CONFIG.format(gate=GATE, resolver=zones.RESOLVER, root=self._root)
+        tlsrpt = str(self._attributes).lower()
+        config = CONFIG.format(gate=GATE, resolver=zones.RESOLVER, root=self._root, tlsrpt=tlsrpt)
         self._config.write_text(config)
 
     def heard(self, row):
         """What Postfix hears, and what `waxseal query` says that it does."""
-        expected = row.fill(row.case.answer, self._root)
+        expected = row.expected(self._root, self._attributes)
         answer, told = self.postfix.look_up(row.domain)
         if answer != expected:
             yield f"Postfix hears {answer!r}, expected {expected!r} {told}"
@@ -270,11 +252,9 @@ class Report:
 
 def examine(experiment, report):
     heard = {row: list(experiment.heard(row)) for row in experiment.rows}
+    attempts = experiment.postfix.attempts([recipient(row.domain) for row in experiment.rows])
     for row in experiment.rows:
-        experiment.postfix.send(row.domain)
-    fates = experiment.postfix.fates([row.domain for row in experiment.rows])
-    for row in experiment.rows:
-        report.tell(row.case.name, [*heard[row], *row.judge(fates[row.domain])])
+        report.tell(row.case.name, [*heard[row], *row.judge(attempts[recipient(row.domain)])])
     report.tell("no-domains", experiment.keys_without_answer())
     report.tell("log-names-nobody", ["the log mentions a mailbox"] if "ottokar" in experiment.log() else [])
     report.tell("stops-when-told", experiment.stops())
