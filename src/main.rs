@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Parser;
 use serde_json::json;
 use waxseal::app::{self, Ports};
-use waxseal::cli::{Cli, Command, ConfigCommand, complain, print};
+use waxseal::cli::{Cli, Command, ConfigCommand, FirewallArgs, FirewallCommand, complain, print};
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
+use waxseal::firewall;
 use waxseal::log;
 use waxseal::net::inherited::Inherited;
 use waxseal::time::{Clock, SystemClock};
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check { json: true }) => check_config_as_json(&cli),
         Command::Config(ConfigCommand::Show) => load(&cli).map(|config| print(&config.show())),
         Command::Run => run(&cli),
+        Command::Firewall(FirewallCommand::Nftables(args)) => firewall(&args),
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
@@ -113,6 +115,17 @@ fn check_config(cli: &Cli) -> Result<(), Failed> {
         count(rules.entries, "rule"),
         count(config.listeners.len(), "listener")
     ));
+    Ok(())
+}
+
+fn firewall(args: &FirewallArgs) -> Result<(), Failed> {
+    let ruleset = firewall::nftables(args).map_err(Failed::config)?;
+    if args.check {
+        firewall::check_with_nft(&ruleset).map_err(Failed::runtime)?;
+        print("ok: this kernel would take the rules\n");
+    } else {
+        print(&ruleset);
+    }
     Ok(())
 }
 
