@@ -9,6 +9,10 @@ use clap_complete::Shell;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain};
 
+mod firewall;
+
+pub use firewall::{By, FirewallArgs, FirewallCommand, From};
+
 const EXAMPLES: &str = "\
 Examples:
   waxseal                                        run, with the configuration that is found
@@ -60,6 +64,9 @@ pub enum Command {
     Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
     Policy(PolicyArgs),
+    /// Print the packet filter rules that lead mail to a transparent listener
+    #[command(subcommand)]
+    Firewall(FirewallCommand),
     /// Print the completions of a shell, or write the man pages
     #[command(subcommand)]
     Generate(GenerateCommand),

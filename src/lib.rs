@@ -35,7 +35,7 @@
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`] |
-//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`app`] |
+//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`firewall`], [`app`] |
 
 pub mod admin;
 pub mod app;
@@ -45,6 +45,7 @@ pub mod config;
 pub mod dane;
 pub mod discover;
 pub mod dns;
+pub mod firewall;
 pub mod journal;
 pub mod log;
 pub mod mapserver;

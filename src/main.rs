@@ -7,8 +7,12 @@ use std::time::Duration;
 use clap::Parser;
 use serde_json::json;
 use waxseal::app::{self, Ports};
-use waxseal::cli::{self, Cli, Command, ConfigCommand, GenerateCommand, complain, print};
+use waxseal::cli::{
+    self, Cli, Command, ConfigCommand, FirewallArgs, FirewallCommand, GenerateCommand, complain,
+    print,
+};
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
+use waxseal::firewall;
 use waxseal::log;
 use waxseal::net::inherited::Inherited;
 use waxseal::time::{Clock, SystemClock};
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         }
         Command::Generate(GenerateCommand::Man { folder }) => cli::man_pages(&folder)
             .map_err(|error| Failed::runtime(format!("{}: {error}", folder.display()))),
+        Command::Firewall(FirewallCommand::Nftables(args)) => print_firewall(&args),
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
@@ -128,6 +133,17 @@ fn check_config(cli: &Cli) -> Result<(), Failed> {
 
 fn listeners(config: &Config) -> usize {
     config.listeners.len() + config.maps.len()
+}
+
+fn print_firewall(args: &FirewallArgs) -> Result<(), Failed> {
+    let ruleset = firewall::nftables(args).map_err(Failed::config)?;
+    if args.check {
+        firewall::check_with_nft(&ruleset).map_err(Failed::runtime)?;
+        print("ok: this kernel would take the rules\n");
+    } else {
+        print(&ruleset);
+    }
+    Ok(())
 }
 
 fn count(number: usize, noun: &str) -> String {
