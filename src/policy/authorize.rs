@@ -209,11 +209,17 @@ fn pkix(
     {
         Ok(())
     } else {
+        let no_name = certificate.valid_dns_names().next().is_none();
+        let hint = if no_name { NO_NAME } else { "" };
         Err(CertificateFault::HostMismatch {
-            wanted: in_words(references),
+            wanted: in_words(references) + hint,
         })
     }
 }
+
+/// RFC 6125 §6.4.4: what stands in the subject is no name to match.
+const NO_NAME: &str =
+    "; it has no DNS name in subjectAltName, and a common name in its subject does not count";
 
 /// `dot-nexthop` of an address literal names nothing, and the reply has to say so.
 fn in_words(references: &[Reference]) -> String {
@@ -232,16 +238,27 @@ fn leaf<'c>(
         .ok_or_else(|| CertificateFault::Invalid("the server sent no certificate".to_owned()))
 }
 
+fn not_trusted(why: &str) -> CertificateFault {
+    CertificateFault::NotTrusted(why.to_owned())
+}
+
 fn chain_fault(error: &webpki::Error) -> CertificateFault {
     match error {
         webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => {
             CertificateFault::Expired
         }
-        // The last one is a root of a trusted one's name with a key of its own.
-        webpki::Error::UnknownIssuer
-        | webpki::Error::CaUsedAsEndEntity
-        | webpki::Error::InvalidSignatureForPublicKey => {
-            CertificateFault::NotTrusted(error.to_string())
+        webpki::Error::UnknownIssuer => not_trusted(
+            "no CA that is trusted has issued it, or the server does not send an intermediate certificate",
+        ),
+        webpki::Error::CaUsedAsEndEntity => {
+            not_trusted("it is that of a CA, or self-signed as one")
+        }
+        // A root of a trusted one's name with a key of its own.
+        webpki::Error::InvalidSignatureForPublicKey => {
+            not_trusted("a signature in its chain is wrong")
+        }
+        webpki::Error::RequiredEkuNotFoundContext(_) => {
+            CertificateFault::Invalid("it is not meant for servers".to_owned())
         }
         _ => CertificateFault::Invalid(error.to_string()),
     }

@@ -349,7 +349,8 @@ fn orcpt(value: &str) -> Result<Orcpt, SyntaxError> {
 }
 
 /// RFC 3461 §4: printable ASCII; `+` begins two upper-case hexadecimal digits, `=` does not occur. What
-/// the digits stand for is printable too: an encoded CRLF would end up in somebody's header.
+/// the digits stand for is printable too: an encoded CRLF would end up in somebody's header. It may be
+/// UTF-8, as Postfix writes the ORCPT of an international address.
 fn xtext(value: &str, most: usize) -> Result<&str, SyntaxError> {
     let mut octets = value.bytes();
     let mut good = value.len() <= most;
@@ -359,7 +360,7 @@ fn xtext(value: &str, most: usize) -> Result<&str, SyntaxError> {
                 octets.next().and_then(hex_digit),
                 octets.next().and_then(hex_digit),
             ) {
-                (Some(high), Some(low)) => matches!(high * 16 + low, b' '..=b'~'),
+                (Some(high), Some(low)) => matches!(high * 16 + low, b' '..=b'~' | 0x80..),
                 _ => false,
             },
             b'=' => false,

@@ -145,7 +145,12 @@ fn faults_of_time_and_name() -> Vec<FaultRow> {
         expired("expired", valid(Period::Expired)),
         expired("not yet valid", valid(Period::NotYet)),
         mismatch("wrong name", Leaf::for_host("mx.b.test")),
-        mismatch("no SAN, the name in the subject alone", no_san),
+        (
+            "no SAN, the name in the subject alone",
+            no_san,
+            "certificate-host-mismatch",
+            "the certificate is for another name, not for mx.a.test; it has no DNS name in subjectAltName, and a common name in its subject does not count",
+        ),
         mismatch("IP SAN", Leaf::for_host("192.0.2.1")),
         mismatch("wildcard a label too high", Leaf::for_host("*.test")),
     ]
@@ -155,7 +160,7 @@ fn faults_of_trust() -> Vec<FaultRow> {
     let good = || Leaf::for_host("mx.a.test");
     let untrusted = |fault, leaf, text| (fault, leaf, "certificate-not-trusted", text);
     let signed = |fault, signer, text| untrusted(fault, Leaf { signer, ..good() }, text);
-    let unknown = "the certificate is not trusted: UnknownIssuer";
+    let unknown = "the certificate is not trusted: no CA that is trusted has issued it, or the server does not send an intermediate certificate";
     let no_server = Leaf {
         role: Role::ClientOnly,
         ..good()
@@ -170,7 +175,7 @@ fn faults_of_trust() -> Vec<FaultRow> {
         signed(
             "stranger CA of the same name",
             Signer::Stranger,
-            "the certificate is not trusted: InvalidSignatureForPublicKey",
+            "the certificate is not trusted: a signature in its chain is wrong",
         ),
         untrusted(
             "CA as leaf",
@@ -178,13 +183,13 @@ fn faults_of_trust() -> Vec<FaultRow> {
                 role: Role::Ca,
                 ..good()
             },
-            "the certificate is not trusted: CaUsedAsEndEntity",
+            "the certificate is not trusted: it is that of a CA, or self-signed as one",
         ),
         (
             "client-only EKU",
             no_server,
             "certificate-invalid",
-            "the certificate is invalid: RequiredEkuNotFound",
+            "the certificate is invalid: it is not meant for servers",
         ),
     ]
 }

@@ -249,7 +249,10 @@ fn that_do_not_deliver(ca: &Ca) -> Vec<ConnectRow> {
             Leaf::for_host("mx.b.test"),
             "the certificate is for another name, not for mx1.a.test",
         ),
-        secure(self_signed, "the certificate is not trusted: UnknownIssuer"),
+        secure(
+            self_signed,
+            "the certificate is not trusted: no CA that is trusted has issued it",
+        ),
         (
             away,
             "tls = 'encrypt'",

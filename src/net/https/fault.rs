@@ -36,6 +36,9 @@ pub(super) fn of(error: &reqwest::Error, trusted: &str) -> FetchError {
         Some(io::ErrorKind::UnexpectedEof) if error.is_connect() => {
             FetchError::Tls("the server closed the connection during the handshake".to_owned())
         }
+        Some(io::ErrorKind::UnexpectedEof) => {
+            FetchError::Protocol("the server closed the connection too early".to_owned())
+        }
         Some(kind) if error.is_connect() || is_loss(kind) => {
             FetchError::Unreachable(kind.to_string())
         }
@@ -109,7 +112,12 @@ fn certificate_in_words(bad: &Bad, trusted: &str) -> String {
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
             "the certificate is not meant for servers".to_owned()
         }
-        Bad::Other(other) => format!("the certificate cannot be used: {}", other.0),
+        Bad::Other(other) => match other.0.downcast_ref() {
+            Some(webpki::Error::CaUsedAsEndEntity) => {
+                "the certificate is that of a CA, or self-signed as one".to_owned()
+            }
+            _ => format!("the certificate cannot be used: {}", other.0),
+        },
         other => format!("the certificate cannot be used: {other}"),
     }
 }

@@ -67,6 +67,21 @@ fn rcpt_parses() {
 }
 
 #[test]
+fn the_original_recipient_may_be_international() {
+    for orcpt in [
+        "rfc822;joe@b+C3+BCro.example",
+        "utf-8;joe@b\\x{FC}ro.example",
+        "utf-8;joe@büro.example",
+    ] {
+        let line = format!("RCPT TO:<joe@büro.example> ORCPT={orcpt}");
+        let Ok(Command::Rcpt(rcpt)) = parse(line.as_bytes()) else {
+            panic!("{orcpt}");
+        };
+        assert_eq!(rcpt.orcpt.unwrap().0, orcpt);
+    }
+}
+
+#[test]
 fn what_is_no_command_says_why() {
     let bad = |line: &str, status: &str| {
         let error = parse(line.as_bytes()).expect_err(line);
@@ -102,6 +117,11 @@ fn what_is_no_command_says_why() {
     );
     bad("RCPT TO:<joe@example.com> NOTIFY=", "501 5.5.4");
     bad("RCPT TO:<joe@example.com> ORCPT=joe", "501 5.5.4");
+    bad(
+        "RCPT TO:<joe@example.com> ORCPT=rfc822;joe+0D+0A",
+        "501 5.5.4",
+    );
+    bad("RCPT TO:<joe@example.com> ORCPT=rfc822;joe+7F", "501 5.5.4");
     bad("RCPT TO:<joe@example.com> XFOO", "555 5.5.4");
     assert_eq!(parse(b"NOOP \xff"), Err(SyntaxError::Characters));
 }

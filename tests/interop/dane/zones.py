@@ -21,6 +21,9 @@ NSD = """\
 server:
     ip-address: {address}
     server-count: 1
+    # All questions come from one resolver, which is no attacker.
+    rrl-ratelimit: 0
+    rrl-whitelist-ratelimit: 0
     username: ""
     chroot: ""
     zonesdir: "{directory}"
@@ -54,6 +57,7 @@ server:
     # Not the special name of RFC 6761 here.
     local-zone: "test." nodefault
     val-log-level: 2
+    log-servfail: yes
 remote-control:
     control-enable: no
 """
@@ -188,6 +192,10 @@ class Servers:
         self._children = self._start_children()
         self._start_unbound()
 
+    def log(self):
+        """What the resolver has to say."""
+        return self._resolver.log.read_text(errors="replace")
+
     def publish_again(self):
         """Serves what was written since."""
         self._children.stop()
@@ -210,7 +218,7 @@ class Servers:
         (directory / "root.hints").write_text(f". 60 IN NS ns0.\nns0. 60 IN A {ROOT}\n")
         config = directory / "unbound.conf"
         config.write_text(UNBOUND.format(address=RESOLVER, directory=directory, anchor=self._zones.anchor))
-        self._started("unbound-server", [unconfined(self._lab, "unbound"), "-d", "-p", "-c", config], RESOLVER)
+        self._resolver = self._started("unbound-server", [unconfined(self._lab, "unbound"), "-d", "-p", "-c", config], RESOLVER)
 
     def _started(self, name, command, address):
         server = Process(self._lab, name, command)

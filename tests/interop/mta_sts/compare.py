@@ -60,6 +60,10 @@ class Row(Place):
         shows, shown_name = self.shown(case.web.shows, name)
         return authorities.chain(f"web-{name}", shown_name, shows)[1]
 
+    def dns_failures(self, log):
+        """What the resolver of the lab could not find out."""
+        return [line for line in log.splitlines() if "SERVFAIL" in line and f".{self.domain}." in line]
+
     def short(self, name):
         """The word for a name of the case."""
         return re.sub(rf"\.{re.escape(self.case.name)}\.(\w+)\.test$", r".\1", name)
@@ -207,8 +211,9 @@ class Experiment:
         phase.ask_resolver(self._resolver)
         phase.ask_waxseal(self._waxseal)
 
-    def log(self):
-        return self._waxseal.log()
+    def logs(self):
+        """What waxseal has logged, and the resolver of the lab."""
+        return self._waxseal.log(), self._dns.log()
 
     def what_else(self):
         """What is wrong with the whole, in sentences."""
@@ -222,7 +227,7 @@ class Experiment:
             yield f"waxseal ended with exit code {code} after SIGTERM"
 
 
-def report(rows, log, what_else, verbose):
+def report(rows, logs, what_else, verbose):
     """Prints everything. Returns the number of failures."""
     phases = [phase for row in rows for phase in row.phases]
     print_table(HEAD, [phase.cells() for phase in phases])
@@ -231,9 +236,9 @@ def report(rows, log, what_else, verbose):
             print(f"{phase.title}: {phase.case.because}")
     failed = 0
     for phase in phases:
-        complaints = list(phase.complaints(log))
+        complaints = list(phase.complaints(logs[0]))
         failed += bool(complaints)
-        print_row(phase.title, complaints, phase.told, verbose)
+        print_row(phase.title, complaints, [*phase.told, *phase.row.dns_failures(logs[1])], verbose)
     print_row("the whole", what_else, [], verbose)
     failed += bool(what_else)
     print(f"{len(phases) + 1 - failed} passed, {failed} failed")
@@ -241,11 +246,11 @@ def report(rows, log, what_else, verbose):
 
 
 def experiment(lab, cases):
-    """The rows of the cases with everything that was said, waxseal's log, and what is wrong with the whole."""
+    """The rows of the cases with everything that was said, the logs, and what is wrong with the whole."""
     waxseal, resolver = (os.path.abspath(os.environ[name]) for name in ("WAXSEAL", "RESOLVER"))
     compared = Experiment(lab, waxseal, resolver, [Row(case, number) for number, case in enumerate(cases)])
     compared.carry_out()
-    return compared.rows, compared.log(), list(compared.what_else())
+    return compared.rows, compared.logs(), list(compared.what_else())
 
 
 def main():

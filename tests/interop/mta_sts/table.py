@@ -52,9 +52,11 @@ GOOD = policy("mx.open")
 ANY = policy("*.open")
 TXT = '_mta-sts.open TXT "v=STSv1; id=1"\n'
 WEB = "mta-sts.open A WEB\n"
+LAME = "_mta-sts.open NS ns3.test.\n"
 HOST = "open MX 10 mx.open\nmx.open A IP1\n"
 # Below a first host: another one.
 TWO = HOST + "open MX 20 two.open\ntwo.open A IP2\n"
+UNICODE = policy("mx.open", more="contact: Bürgerbüro\n")
 BOTH = policy("mx.open", "two.open")
 # What a forger would have: the way to a host of his own.
 FORGED = "open MX 10 mx.open\nmx.open A IP2\n"
@@ -70,12 +72,13 @@ UNTRUSTED = r"451 4\.7\.5 mx\.\S+: the certificate is not trusted"
 
 # Why the two differ, where more than one case has the same reason.
 ANY_NAME_OF_POLICY = (
-    "RFC 8461 section 4.1 holds the MX host's name against the policy, and 4.2 the certificate against that name. The resolver hands "
-    "the policy's names to Postfix as `match=`, and this Postfix holds the certificate against any of them and the host "
+    "RFC 8461 section 4.1 holds the MX host's name against the policy, and 4.2 the certificate against that name. The resolver "
+    "hands the policy's names to Postfix as `match=`, and Postfix holds the certificate against any of them and the host "
     "against none; since 3.10.5 it can do better, if the resolver's `tlsrpt` is on."
 )
 COMMON_NAME = (
-    "RFC 8461 section 4.2 wants a DNS-ID in subjectAltName. OpenSSL and Postfix fall back on the common name where there is no DNS-ID."
+    "RFC 8461 sections 3.3 and 4.2 want a DNS-ID in subjectAltName. Python's OpenSSL and Postfix fall back on the common name "
+    "where there is none."
 )
 LAST_ONE_COUNTS = "RFC 8461 section 3.2: of a key that stands twice the first line counts. The resolver takes the last one."
 NOT_A_POLICY = (
@@ -83,7 +86,8 @@ NOT_A_POLICY = (
     "The resolver passes over what it does not understand."
 )
 DANE_FIRST = (
-    "RFC 8461 section 2: MTA-STS does not override DANE. A TLS policy table of Postfix does: for this domain it no longer looks at TLSA records."
+    "RFC 8461 section 2: MTA-STS does not override DANE. A TLS policy table of Postfix does: for this domain it no longer looks "
+    "at TLSA records."
 )
 
 
@@ -126,9 +130,10 @@ CASES = (
     # -- Which hosts the policy names ---------------------------------------------------------------------------
     Case("wildcard", PKIX, ANY),
     Case("wildcard-certificate", PKIX, GOOD, mx1="as *.open"),
-    Case("wildcard-two-labels", BLOCKED, ANY, zone="open MX 10 mx.far.open\nmx.far.open A IP1\n", mx1="as mx.far.open", reply=NOT_NAMED,
-         postfix=PKIX, because="RFC 8461 section 4.1: `*.` stands for one label. The resolver makes `.open` of `*.open`, which for Postfix "
-         "is everything below."),
+    Case("wildcard-two-labels", BLOCKED, ANY, zone="open MX 10 mx.far.open\nmx.far.open A IP1\n", mx1="as mx.far.open",
+         reply=NOT_NAMED, postfix=PKIX,
+         because="RFC 8461 section 4.1: `*.` stands for one label. The resolver makes `.name` of `*.name`, which for Postfix "
+         "stands for everything below."),
     Case("wildcard-no-label", BLOCKED, ANY, zone="open MX 10 open\nopen A IP1\n", mx1="as open", reply=NOT_NAMED),
     Case("capitals", PKIX, policy("MX.open")),
     Case("not-named", BLOCKED, policy("other.open"), reply=NOT_NAMED),
@@ -136,7 +141,7 @@ CASES = (
          postfix=PKIX, because=ANY_NAME_OF_POLICY),
     Case("first-not-named", f"{PKIX} two.open", policy("two.open"), zone=TWO, mx2="as two.open"),
     Case("first-fails", f"{PKIX} two.open", BOTH, zone=TWO, mx1="stranger", mx2="as two.open"),
-    Case("both-fail", f"{BLOCKED}", BOTH, zone=TWO, mx1="stranger", mx2="expired as two.open", reply=r"451 4\.7\.5"),
+    Case("both-fail", BLOCKED, BOTH, zone=TWO, mx1="stranger", mx2="expired as two.open", reply=r"451 4\.7\.5"),
     Case("host-is-alias", PKIX, GOOD, zone="open MX 10 mx.open\nmx.open CNAME real.open\nreal.open A IP1\n"),
     Case("host-is-alias-of-named", BLOCKED, policy("real.open"),
          zone="open MX 10 mx.open\nmx.open CNAME real.open\nreal.open A IP1\n", mx1="as real.open", reply=NOT_NAMED,
@@ -162,7 +167,8 @@ CASES = (
     web_fault("web-self-signed", Web("self-signed")),
     web_fault("web-common-name-only", Web("no-alternative-name"), "common name does not count",
               resolver="secure", postfix=BLOCKED, because=COMMON_NAME),
-    web_fault("web-unknown-name", Web(directives="return 200;"), sts=TXT + "mta-sts.open CNAME mta-sts.nobody.open\nmta-sts.nobody.open A NOBODY\n"),
+    web_fault("web-alias-not-there", sts=TXT + "mta-sts.open CNAME web.open\nweb.open A NOBODY\n", log="connection refused"),
+    web_fault("web-empty", Web(directives="return 200;"), "it has no `version`"),
     web_fault("web-without-address", sts=TXT, log="has no address in DNS"),
     web_fault("web-not-there", sts=TXT + WEB_GONE, log="connection refused"),
     web_fault("web-hangs-up", Web(directives="return 444;")),
@@ -174,9 +180,10 @@ CASES = (
     web_fault("web-html", Web(media_type="text/html"), "media type"),
     web_fault("web-no-media-type", Web(media_type=""), "media type is missing"),
     Case("web-packs-if-asked", PKIX, GOOD, Web(directives="gzip on; gzip_min_length 1; gzip_types *; try_files /FILE =404;")),
-    web_fault("web-packs-unasked", Web(media_type="text/plain", directives="add_header Content-Encoding gzip; try_files /FILE.gz =404;"),
-              "encoded as", resolver="secure", postfix=BLOCKED,
-              because="waxseal asks for the text without encoding (RFC 9110 section 12.5.3) and unpacks nothing. The resolver asks for gzip, too."),
+    web_fault("web-packs-unasked", Web(directives="add_header Content-Encoding gzip; try_files /FILE.gz =404;"), "encoded as",
+              resolver="secure", postfix=BLOCKED,
+              because="waxseal asks for the text without encoding (RFC 9110 section 12.5.3) and unpacks nothing. The resolver also "
+              "asks for gzip."),
     # -- The text -----------------------------------------------------------------------------------------------
     Case("crlf", PKIX, GOOD.replace("\n", "\r\n")),
     Case("blank-lines-and-blanks", PKIX, GOOD.replace("\n", " \t\n\n")),
@@ -198,16 +205,18 @@ CASES = (
     faulty("max-age-not-a-number", policy("mx.open", max_age="1 week")),
     Case("max-age-zero", PKIX, policy("mx.open", max_age="0")),
     Case("max-age-too-long", PKIX, policy("mx.open", max_age="99999999"), resolver="notfound", postfix=OPEN,
-         because="A domain that wants its policy remembered for longer than the year of RFC 8461 section 3.2 certainly wants it followed. "
-         "The resolver takes the policy for none."),
-    Case("unicode-in-unknown-key", PKIX, policy("mx.open", more="contact: Bürgerbüro\n"), Web(media_type="text/plain; charset=utf-8")),
-    Case("unicode-without-charset", PKIX, policy("mx.open", more="contact: Bürgerbüro\n"), resolver="notfound", postfix=OPEN,
-         because="RFC 8461 section 3.2: the text is UTF-8, and parameters of the media type are to be ignored. The resolver reads it as ASCII "
-         "unless a charset is given."),
+         because="A domain that wants its policy remembered for longer than the year of RFC 8461 section 3.2 certainly wants it "
+         "followed. The resolver takes the policy for none."),
+    Case("unicode-in-unknown-key", PKIX, UNICODE, Web(media_type="text/plain; charset=utf-8")),
+    Case("unicode-without-charset", PKIX, UNICODE, resolver="notfound", postfix=OPEN,
+         because="RFC 8461 section 3.2: the text is UTF-8, and parameters of the media type are ignored. The resolver reads it as "
+         "ASCII unless a charset is given."),
     faulty("unicode-mx", policy("mx.open", "büro.open"), web=Web(media_type="text/plain; charset=utf-8"),
-           resolver="secure", postfix=BLOCKED, because="RFC 8461 section 3.2 wants A-labels, so that this is no valid policy. The resolver does not look."),
+           resolver="secure", postfix=BLOCKED,
+           because="RFC 8461 section 3.2 wants A-labels, so that this is no valid policy. The resolver does not look."),
     Case("address-among-mx", PKIX, policy("127.0.0.1", "mx.open"), postfix=BLOCKED,
-         because="An address matches no host, and the other `mx` still does. Postfix finds the address wrong and matches nothing of the list."),
+         because="RFC 8461 section 4.1: an address matches no host; the other `mx` still does. Postfix, given an address among the "
+         "names, accepts none of them."),
     faulty("too-long", GOOD + "x: " + 66000 * "y" + "\n"),
     Case("64-kib-less-one", PKIX, GOOD + "x: " + 65000 * "y" + "\n"),
     # -- The record ---------------------------------------------------------------------------------------------
@@ -215,16 +224,17 @@ CASES = (
     Case("record-without-id", OPEN, GOOD, sts='_mta-sts.open TXT "v=STSv1;"\n' + WEB, mx1="stranger"),
     Case("record-id-with-hyphens", OPEN, GOOD, sts='_mta-sts.open TXT "v=STSv1; id=2026-01-01;"\n' + WEB, mx1="stranger",
          resolver="secure", postfix=BLOCKED,
-         because="RFC 8461 section 3.1: an id has letters and digits, and a record that is not well-formed announces nothing. The resolver takes "
-         "any text."),
+         because="RFC 8461 section 3.1: an id has letters and digits, and a record that is not well-formed announces nothing. The "
+         "resolver takes any text."),
     Case("record-beside-others", PKIX, GOOD, sts='_mta-sts.open TXT "v=spf1 -all"\n' + TXT + WEB),
-    Case("record-beside-later-version", PKIX, GOOD, sts='_mta-sts.open TXT "v=STSv10; id=1"\n' + TXT + WEB, resolver="notfound", postfix=OPEN,
-         because="RFC 8461 section 3.1: records that do not begin with `v=STSv1;` are put aside before they are counted. The resolver looks "
-         "for `v=STSv1` and counts two."),
+    Case("record-beside-later-version", PKIX, GOOD, sts='_mta-sts.open TXT "v=STSv10; id=1"\n' + TXT + WEB,
+         resolver="notfound", postfix=OPEN,
+         because="RFC 8461 section 3.1: records that do not begin with `v=STSv1;` are put aside before they are counted. The "
+         "resolver looks for `v=STSv1` and counts two."),
     Case("record-only-others", OPEN, GOOD, sts='_mta-sts.open TXT "v=spf1 -all"\n' + WEB, mx1="stranger"),
     Case("record-in-pieces", PKIX, GOOD, sts='_mta-sts.open TXT "v=STS" "v1; i" "d=1"\n' + WEB),
     Case("record-alias", PKIX, GOOD, sts='_mta-sts.open CNAME sts.far.open\nsts.far.open TXT "v=STSv1; id=1"\n' + WEB),
-    Case("record-lame", BLOCKED, GOOD, sts="_mta-sts.open NS ns3.test.\n" + WEB, known="unknown",
+    Case("record-lame", BLOCKED, GOOD, sts=LAME + WEB, known="unknown",
          reply=r"451 4\.4\.3 .*TXT of _mta-sts\.record-lame", resolver="notfound", postfix=OPEN,
          because="A look-up that failed is no absence: waxseal lets the mail wait. The resolver says that there is no policy."),
     # -- The domain ---------------------------------------------------------------------------------------------
@@ -242,7 +252,7 @@ CASES = (
     # -- Remembered policies ------------------------------------------------------------------------------------
     Case("then-web-gone", PKIX, GOOD, **FORGER, later=Case("", BLOCKED, GOOD, zone=FORGED, sts=TXT + WEB_GONE)),
     Case("then-record-gone", PKIX, GOOD, **FORGER, later=Case("", BLOCKED, GOOD, zone=FORGED, sts=WEB)),
-    Case("then-record-lame", PKIX, GOOD, **FORGER, later=Case("", BLOCKED, GOOD, zone=FORGED, sts="_mta-sts.open NS ns3.test.\n" + WEB)),
+    Case("then-record-lame", PKIX, GOOD, **FORGER, later=Case("", BLOCKED, GOOD, zone=FORGED, sts=LAME + WEB)),
     Case("then-all-gone", PKIX, GOOD, **FORGER, later=Case("", BLOCKED, GOOD, zone=FORGED, sts="")),
     Case("then-all-gone-good-host", PKIX, GOOD, later=Case("", PKIX, GOOD, sts="")),
     Case("then-two-records", PKIX, GOOD, **FORGER, later=Case("", BLOCKED, GOOD, zone=FORGED, sts=TXT + NEW_ID + WEB)),
@@ -258,7 +268,7 @@ CASES = (
          later=Case("", BLOCKED, policy("two.open"), zone="open MX 10 two.open\ntwo.open A IP2\n")),
     Case("expired-and-web-gone", PKIX, policy("mx.open", max_age="1"), **FORGER,
          later=Case("", OPEN, GOOD, zone=FORGED, sts=TXT + WEB_GONE, phases=("restarted",), resolver="secure", postfix=BLOCKED,
-                    because="RFC 8461 section 3.2: a policy lives for max_age after it was fetched. For the resolver a TXT record with a "
-                    "known id is as good as a fetch, so that its policies never expire while the record stays.")),
+                    because="RFC 8461 section 3.2: a policy lives for max_age after it was fetched. For the resolver a TXT record "
+                    "with a known id is as good as a fetch, so that its policies never expire while the record stays.")),
     Case("expired-and-all-gone", PKIX, policy("mx.open", max_age="1"), **FORGER, later=Case("", OPEN, GOOD, zone=FORGED, sts="")),
 )

@@ -67,7 +67,7 @@ async fn a_certificate_has_to_be_good_in_every_way() {
                 role: Role::Ca,
                 ..host()
             },
-            "the certificate cannot be used: CaUsedAsEndEntity",
+            "the certificate is that of a CA, or self-signed as one",
         ),
     ] {
         assert_eq!(shown(&world, leaf).await, Err(why.to_owned()));
