@@ -292,6 +292,9 @@ fn what_is_shown_parses_again_to_the_same() {
         [[listener]]\nkind = 'lmtp'\nlisten = '[::1]:0'\nallow = ['10.1.2.3/8', '192.0.2.1']\n\
         tls_certificate = 'mta.pem'\ntls_key = 'mta.key'\ntls_required = true\n\
         [[listener]]\nkind = 'socketmap'\nlisten = '[::1]:0'\ntlsrpt = true\n\
+        [[listener]]\nkind = 'socks5'\nlisten = '[::1]:0'\nusers_file = 'users'\nallow = ['10.0.0.0/8']\n\
+        [[listener]]\nkind = 'transparent'\nlisten = '[::1]:0'\nmode = 'tproxy'\nbypass = ['10.0.0.0/8']\n\
+        mta_starttls = 'passthrough'\n\
         [admin]\nenabled = false\n[dns]\nservers = ['::1', '192.0.2.1:5353']\n\
         dnssec = 'trust-ad'\ntrusted_path = true\ntrust_anchor = 'root.key'\ndane = 'required'\n\
         [mx]\naddresses = 'ipv4-only'\nallow_networks = ['10.0.0.0/8']\ndead_for = '0s'\n\

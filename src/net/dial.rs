@@ -149,15 +149,34 @@ fn bound(source: IpAddr, target: SocketAddr) -> io::Result<TcpSocket> {
     // Nothing leaves the machine from a loopback address.
     let fits = source.is_ipv4() == target.is_ipv4()
         && (!source.is_loopback() || target.ip().is_loopback());
-    if !fits || socket.bind((source, 0).into()).is_err() {
+    if !fits || !is_local(source) || socket.bind((source, 0).into()).is_err() {
         socket.bind((any, 0).into())?;
     }
     Ok(socket)
 }
 
-/// True for an address of this machine.
+/// True for an address of this machine, whether an interface has it or a route says so.
 fn is_local(address: IpAddr) -> bool {
-    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
+    let may_bind = || UdpSocket::bind((address, 0)).is_ok();
+    address.is_loopback() || (may_bind() && (!any_may_bind(address) || is_configured(address)))
+}
+
+/// True where the machine lets everybody bind addresses that are not its own, as for a failover.
+fn any_may_bind(like: IpAddr) -> bool {
+    let family = if like.is_ipv4() { "ipv4" } else { "ipv6" };
+    let setting = std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"));
+    setting.is_ok_and(|value| value.trim() != "0")
+}
+
+/// True where an interface has the address.
+fn is_configured(address: IpAddr) -> bool {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+        v4.or_else(|| Some(address.as_sockaddr_in6()?.ip().into()))
+    });
+    addresses.into_iter().any(|own| own == address)
 }
 
 /// Tells what the other side did from what this machine could not do. Only the first says anything about
@@ -221,6 +240,17 @@ mod tests {
             "ff02::1",
         ] {
             assert!(!is_public(special.parse().unwrap()), "{special}");
+        }
+    }
+
+    #[test]
+    fn this_machine_knows_its_own_addresses() {
+        let own: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(is_local(own) && is_configured(own));
+        assert!(is_local("127.3.2.1".parse().unwrap()));
+        for other in ["192.0.2.1", "2001:db8::1"] {
+            let other = other.parse().unwrap();
+            assert!(!is_local(other) && !is_configured(other), "{other}");
         }
     }
 

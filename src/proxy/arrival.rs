@@ -243,6 +243,14 @@ impl Driver {
         }
     }
 
+    /// A client that is still in the SOCKS dialogue knows no reply of SMTP.
+    fn silently(&self, end: &Farewell) -> Farewell {
+        if let Farewell::Say(refusal) = end {
+            self.refused(*refusal);
+        }
+        Farewell::Gone
+    }
+
     fn unauthenticated(&self) -> Farewell {
         self.refused(Refusal::Unauthenticated);
         Farewell::Said
@@ -257,7 +265,10 @@ impl Driver {
                     self.wire.consume(length);
                     return Ok(message);
                 }
-                Ok(None) => self.await_input().await?,
+                Ok(None) => self
+                    .await_input()
+                    .await
+                    .map_err(|end| self.silently(&end))?,
                 Err(error) => {
                     tracing::info!(client = %self.client, %error, "no SOCKS client");
                     self.refused(Refusal::BadRequest);

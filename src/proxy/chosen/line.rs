@@ -122,7 +122,10 @@ impl Chosen {
     }
 
     pub(super) fn put(&self, line: Line) {
-        self.state().line = Some(line);
+        let other = self.state().line.replace(line);
+        if let Some(other) = other {
+            other.quit();
+        }
     }
 
     pub(super) fn take(&self) -> Option<Line> {

@@ -47,7 +47,9 @@ def ip(name, *words):
 
 def build(lab):
     """Makes the networks. What is in a namespace ends with it."""
-    run(["mount", "-t", "tmpfs", "none", "/run/netns"] if _mounted() else ["mkdir", "-p", "/run/netns"])
+    run(["mkdir", "-p", "/run/netns"])
+    # Our mounts are our own, and so are the names of these networks.
+    run(["mount", "-t", "tmpfs", "none", "/run/netns"])
     run(["ip", "link", "set", "lo", "up"])
     for number, name in enumerate(NAMES, start=1):
         run(["ip", "netns", "add", name])
@@ -64,7 +66,8 @@ def build(lab):
     run(["ip", "address", "add", f"{EGRESS[4]}/24", "dev", "to-2"])
     # Deprecated: nobody uses it who does not ask for it.
     run(["ip", "address", "add", f"{EGRESS[6]}/64", "dev", "to-2", "nodad", "preferred_lft", "0"])
-    for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+    # With the last two a bind to somebody else's address succeeds, which tells nothing of whose it is.
+    for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind"):
         run(["sysctl", "-qw", f"{key}=1"])
     # TPROXY: what is marked is delivered here, whatever its destination.
     for family in ("-4", "-6"):
@@ -82,7 +85,3 @@ def firewall(*chains):
     """Puts these rules in force, and no others."""
     rules = RULES.format(chains="\n".join(chains))
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
-
-
-def _mounted():
-    return subprocess.run(["mountpoint", "-q", "/run/netns"]).returncode == 0

@@ -80,6 +80,22 @@ default_transport = discard:
 """
 
 
+# Sends a message to each of the recipients in one session; prints the codes that decide.
+CLIENT = """
+import smtplib, sys
+with smtplib.SMTP(sys.argv[1], 25, local_hostname="mta.test", timeout=60) as session:
+    for recipient in sys.argv[2:]:
+        session.ehlo_or_helo_if_needed()
+        session.mail("")
+        code, _ = session.rcpt(recipient)
+        if code == 250:
+            code, _ = session.data("Subject: wax\\r\\n\\r\\nhello\\r\\n")
+        else:
+            session.rset()
+        print(code)
+"""
+
+
 class Elsewhere(Instance):
     """A Postfix in one of the other networks."""
 
@@ -224,6 +240,8 @@ class Experiment:
         ):
             networks.firewall(*chains)
             self._round(way, self._senders[sender])
+            if sender == "behind":
+                self._one_connection(way)
         self._loop()
 
     def _round(self, way, sender):
@@ -255,6 +273,18 @@ class Experiment:
             wrong.append("waxseal has not seen it")
         print(f"{'FAILED' if wrong else 'ok'}  {way}  {row.name}", *wrong, sep="\n    ")
         self.failures += wrong
+
+    def _one_connection(self, way):
+        """Three domains with policies of their own, one MTA connection to one MX."""
+        for family in FAMILIES:
+            rows = {row.case.name: row for row in self.rows if row.family == family}
+            to = [rows[name] for name in ("dane-ok", "in-no-answer-and-not-proven", "opportunistic", "dane-ok")]
+            words = [to[0].hosts[0].address, *(recipient(row.domain) for row in to)]
+            codes = run(networks.inside("wax-mta", [sys.executable, "-c", CLIENT, *words])).split()
+            good = codes == ["250", "451", "250", "250"]
+            print("ok" if good else "FAILED", f" {way}  several domains in one connection, IPv{family}")
+            if not good:
+                self.failures.append(f"several domains in one connection: {codes}")
 
     def _sources(self, log):
         """The MX saw the egress address of the MTA."""

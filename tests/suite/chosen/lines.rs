@@ -131,6 +131,32 @@ async fn a_second_domain_in_one_transaction_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_second_domain_takes_the_place_of_one_that_the_mx_refuses() {
+    let script = Script {
+        rcpt: Answer::by_address([("no@a.test", reply(550, "5.1.1 nobody"))]),
+        ..Script::default()
+    };
+    let scene = Scene::of([script], Stage::default()).await;
+    let mut mta = scene.mta(0).await;
+    for _ in 0..2 {
+        let sent = mta
+            .deliver("s@b.test", &["no@a.test", "r@b.test"], BODY)
+            .await;
+        assert_eq!(statuses(&sent.rcpt), ["550 5.1.1", "250 2.0.0"]);
+        assert_eq!(sent.end_codes(), [250]);
+    }
+    mta.quit().await;
+    scene.mx[0].idle().await;
+    let messages = scene.mx[0].messages();
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.recipients == ["r@b.test"])
+    );
+    assert_eq!(messages.len(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_mx_has_closed_is_made_anew() {
     let script = Script {
         end_of_data: Answer::in_turn([

@@ -134,6 +134,22 @@ async fn without_users_nobody_can_log_in() {
 }
 
 #[tokio::test]
+async fn a_client_that_says_nothing_hears_nothing() {
+    use crate::support::mta::Mta;
+    let config = "timeouts = { idle = '200ms' }";
+    let stage = Stage {
+        config,
+        ..Stage::default()
+    };
+    let scene = Scene::of([Script::default()], stage).await;
+    let mut mta = Mta::connect(scene.house.socks5()).await;
+    mta.send(&[5]).await;
+    assert_eq!(mta.read_to_end().await, b"");
+    let series = r#"waxseal_refused_total{listener="socks5",reason="idle"}"#;
+    assert!(is(scene.house.metric(series).await, 1));
+}
+
+#[tokio::test]
 async fn what_is_not_offered_or_not_socks_has_an_end() {
     use crate::support::mta::Mta;
     let scene = Scene::of([Script::default()], Stage::default()).await;
