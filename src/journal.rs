@@ -5,10 +5,13 @@
 
 use tracing::{info, warn};
 
+use crate::mtasts::FetchError;
+use crate::name::Domain;
 use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::outcome::{End, Event, Link, MAP_LISTENER, MapEvent, Observer, Outcome, Seal};
 use crate::policy::refusal::Refusal;
+use crate::time::UnixTime;
 
 /// Writes the log lines about mail.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,10 +23,11 @@ impl Observer for Journal {
             Event::Outcome(outcome) => leg(outcome),
             Event::Attempt(peer, Some(failure)) => attempt(peer, failure),
             Event::Refused(listener, refusal) => refused(listener.label(), refusal),
-            Event::MtaStsFetch(domain, Err(error)) => {
-                let reason = error.result_type();
-                warn!(%domain, reason, "the MTA-STS policy cannot be fetched: {error}");
-            }
+            Event::MtaStsFetch {
+                domain,
+                result: Err(error),
+                remembered,
+            } => not_fetched(domain, error, remembered),
             Event::Map(MapEvent::Refused(refusal)) => refused(MAP_LISTENER, refusal),
             Event::PassedThrough(listener, why) => {
                 let (listener, reason) = (listener.label(), why.label());
@@ -35,13 +39,22 @@ impl Observer for Journal {
             | Event::Lookup { .. }
             | Event::TlsaLookup(_)
             | Event::MtaStsLookup(_)
-            | Event::MtaStsFetch(_, Ok(()))
+            | Event::MtaStsFetch { result: Ok(()), .. }
             | Event::Connected(_)
             | Event::Handshake(..)
             | Event::Attempt(_, None)
             | Event::Map(_) => {}
         }
     }
+}
+
+/// Without a policy in memory mail leaves as if there were none; with one it may be an attack, or a broken site.
+fn not_fetched(domain: &Domain, error: &FetchError, remembered: Option<UnixTime>) {
+    let reason = error.result_type();
+    let still = remembered.map_or(String::new(), |until| {
+        format!("; the one that is remembered counts until {until}")
+    });
+    warn!(%domain, reason, "the MTA-STS policy cannot be fetched{still}: {error}");
 }
 
 /// How a leg ended, in one word.
@@ -194,7 +207,6 @@ mod tests {
 
     use super::*;
     use crate::dane::{Evidence, Mismatch, MismatchKind};
-    use crate::mtasts::FetchError;
     use crate::policy::authorize::Authentication;
     use crate::policy::failure::Unreached;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
@@ -393,14 +405,23 @@ mod tests {
     fn a_policy_that_cannot_be_fetched_is_told() {
         let domain = "a.example".parse().unwrap();
         let error = FetchError::Status(404);
+        let fetch = |result, remembered| Event::MtaStsFetch {
+            domain: &domain,
+            result,
+            remembered,
+        };
         let events = [
-            Event::MtaStsFetch(&domain, Ok(())),
-            Event::MtaStsFetch(&domain, Err(&error)),
+            fetch(Ok(()), None),
+            fetch(Err(&error), None),
+            fetch(Err(&error), Some(UnixTime(0))),
         ];
         assert_eq!(
-            lines(&events).trim(),
-            "WARN the MTA-STS policy cannot be fetched: HTTP status 404 instead of 200 \
-             domain=a.example reason=\"sts-policy-fetch-error\""
+            lines(&events),
+            " WARN the MTA-STS policy cannot be fetched: HTTP status 404 instead of 200 \
+             domain=a.example reason=\"sts-policy-fetch-error\"\n \
+             WARN the MTA-STS policy cannot be fetched; the one that is remembered counts until \
+             1970-01-01T00:00:00Z: HTTP status 404 instead of 200 \
+             domain=a.example reason=\"sts-policy-fetch-error\"\n"
         );
     }
 

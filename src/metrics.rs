@@ -329,7 +329,7 @@ impl Observer for Metrics {
                 .lookups
                 .with_label_values(&[MTA_STS, result.label()])
                 .inc(),
-            Event::MtaStsFetch(_, result) => {
+            Event::MtaStsFetch { result, .. } => {
                 let word = result.err().map_or(FETCHED, FetchError::result_type);
                 self.sts_fetches.of(word).inc();
             }

@@ -135,7 +135,7 @@ pub(super) fn mta_tls(
     };
     match (word.map(Spanned::get_ref), tls) {
         (Some(MtaStarttls::Terminate), MtaTls::Off) => {
-            at("\"terminate\" without `tls_certificate` and `tls_key`; add both")
+            tls::self_made().or_else(|error| at(&format!("cannot make a certificate: {error}")))
         }
         (Some(MtaStarttls::Terminate), tls) => Ok(tls),
         (Some(MtaStarttls::Passthrough), MtaTls::Off) => Ok(MtaTls::PassedOn),

@@ -188,10 +188,6 @@ const WRONG: &[(&str, &str)] = &[
         "[[listener]]\nkind = 'relay'\nlisten = '[::1]:1'\nmta_starttls = 'hide'",
         "4:16: `mta_starttls` is for kind = \"transparent\" or \"socks5\"; elsewhere `tls_certificate` offers STARTTLS",
     ),
-    (
-        "[[listener]]\nkind = 'socks5'\nlisten = '[::1]:1'\nmta_starttls = 'terminate'",
-        "4:16: \"terminate\" without `tls_certificate` and `tls_key`; add both",
-    ),
     // Certificates.
     (
         "[tls]\nca_files = ['missing.pem']",

@@ -8,13 +8,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
 use super::file::{File, Listener, RootSet, Tls};
 use crate::policy::requirement::Roots;
 use crate::proxy::settings::MtaTls;
+
+/// Who the certificate of waxseal's own making is for: nobody looks.
+const SELF_MADE: &str = "waxseal.localhost";
 
 /// The roots of `[tls]`; MTA-STS needs at least one.
 pub(super) fn roots(file: &File, source: Source<'_>) -> Result<Roots, ConfigError> {
@@ -139,6 +142,25 @@ pub(super) fn mta_tls(
     })
 }
 
+/// STARTTLS with a certificate of waxseal's own making, new at each start: for an MTA that insists on TLS
+/// and asks for nobody's name.
+pub(super) fn self_made() -> Result<MtaTls, String> {
+    let made = rcgen::generate_simple_self_signed([SELF_MADE.to_owned()]);
+    let made = made.map_err(|error| error.to_string())?;
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let config = builder()
+        .map(ConfigBuilder::<ServerConfig, _>::with_no_client_auth)
+        .and_then(|builder| builder.with_single_cert(vec![made.cert.der().clone()], key));
+    let config = config.map_err(|error| error.to_string())?;
+    Ok(MtaTls::Offered(Arc::new(config)))
+}
+
+/// The provider is named, so that no other crate's choice of a process default gets in.
+fn builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
 fn server_config(
     listener: &Listener,
     certificate: &Spanned<PathBuf>,
@@ -149,9 +171,7 @@ fn server_config(
     let private = PrivateKeyDer::from_pem_slice(&read(key, source)?)
         .map_err(|error| source.error(&key.span(), not_pem(key, &error)))?;
     let verifier = client_verifier(listener, source)?;
-    // The provider is named, so that no other crate's choice of a process default gets in.
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+    builder()
         .map(|builder| builder.with_client_cert_verifier(verifier))
         .and_then(|builder| builder.with_single_cert(chain, private))
         .map_err(|error| {

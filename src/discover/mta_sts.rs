@@ -273,11 +273,14 @@ impl MtaStsPolicies {
     /// Asks the web server, and remembers the policy.
     async fn fetch_now(&self, domain: &Domain, id: &PolicyId) -> Result<Arc<Kept>, FetchError> {
         let fetched = self.fetch.policy(domain).await;
-        self.observer
-            .record(Event::MtaStsFetch(domain, fetched.as_ref().map(|_| ())));
-        let (policy, text) = fetched?;
         let now = self.clock.now();
         let before = grumble(self.memory.kept(domain, now).await).flatten();
+        self.observer.record(Event::MtaStsFetch {
+            domain,
+            result: fetched.as_ref().map(|_| ()),
+            remembered: before.as_ref().map(|before| before.fetched.expires()),
+        });
+        let (policy, text) = fetched?;
         let kept = Arc::new(Kept {
             refresh: refresh::next(now, policy.max_age),
             fetched: Arc::new(Fetched {

@@ -82,10 +82,15 @@ fn what_a_tested_policy_would_have_forbidden_is_counted_beside_the_delivery() {
 fn fetches_and_look_ups_of_policies_are_counted() {
     let domain = "a.example".parse().unwrap();
     let error = FetchError::Tls("expired".to_owned());
+    let fetch = |result| Event::MtaStsFetch {
+        domain: &domain,
+        result,
+        remembered: None,
+    };
     assert_eq!(
         moved(&[
-            Event::MtaStsFetch(&domain, Ok(())),
-            Event::MtaStsFetch(&domain, Err(&error)),
+            fetch(Ok(())),
+            fetch(Err(&error)),
             Event::MtaStsLookup(LookupResult::Found),
         ]),
         [

@@ -13,6 +13,7 @@ use crate::policy::refusal::Refusal;
 use crate::policy::rules::Origin;
 use crate::policy::verdict::Policy;
 use crate::smtp::reply::Reply;
+use crate::time::UnixTime;
 
 /// One leg of one transaction, from its first recipient to its end.
 #[derive(Debug, Clone)]
@@ -177,7 +178,14 @@ pub enum Event<'a> {
     /// The MTA-STS policy of a destination was looked up, in what is remembered or anew.
     MtaStsLookup(LookupResult),
     /// An MTA-STS policy was asked for at its web server.
-    MtaStsFetch(&'a Domain, Result<(), &'a FetchError>),
+    MtaStsFetch {
+        /// The policy domain.
+        domain: &'a Domain,
+        /// What came of it.
+        result: Result<(), &'a FetchError>,
+        /// Until when a policy that is remembered counts all the same, if there is one.
+        remembered: Option<UnixTime>,
+    },
     /// A TCP connection was made.
     Connected(Duration),
     /// A TLS handshake was finished.

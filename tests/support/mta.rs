@@ -3,9 +3,10 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -271,13 +272,30 @@ impl Mta {
         self.starttls_as(ca_pem, server_name, None).await
     }
 
+    /// STARTTLS with whoever answers.
+    pub(crate) async fn starttls_with_anybody(self) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_no_client_auth();
+        self.starttls_by(config, "anybody.test").await
+    }
+
     /// The same, with a client certificate.
     pub(crate) async fn starttls_as(
-        mut self,
+        self,
         ca_pem: &str,
         server_name: &str,
         client: Option<&Identity>,
     ) -> Self {
+        let config = client_config(ca_pem, client);
+        self.starttls_by(config, server_name).await
+    }
+
+    async fn starttls_by(mut self, config: ClientConfig, server_name: &str) -> Self {
         let ready = self.command("STARTTLS").await;
         assert_eq!(ready.code, 220, "STARTTLS: {ready}");
         assert_eq!(
@@ -288,7 +306,7 @@ impl Mta {
         let Stream::Plain(tcp) = self.io.into_inner() else {
             panic!("STARTTLS under TLS")
         };
-        let connector = TlsConnector::from(Arc::new(client_config(ca_pem, client)));
+        let connector = TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(server_name.to_owned()).unwrap();
         let stream = within("the TLS handshake", connector.connect(name, tcp)).await;
         let stream =
@@ -316,6 +334,47 @@ impl Mta {
         let reply = self.command("QUIT").await;
         assert_eq!(self.read_to_end().await, b"", "after the reply to QUIT");
         reply
+    }
+}
+
+/// Takes every certificate.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -152,6 +152,20 @@ async fn starttls_of_the_mta_ends_at_waxseal_where_the_operator_wants_that() {
 }
 
 #[tokio::test]
+async fn without_a_certificate_it_ends_at_one_of_waxseals_own_making() {
+    let ca = Ca::new("Test CA");
+    let stage = Stage {
+        listener: "mta_starttls = 'terminate'",
+        ..Stage::default()
+    };
+    let scene = Scene::of([sealed(&ca, "mx.a.test")], stage).await;
+    let mut mta = scene.mta(0).await.starttls_with_anybody().await;
+    assert!(!mta.hello().await.offers("STARTTLS"));
+    let sent = mta.deliver("s@b.test", &["r@a.test"], BODY).await;
+    assert_eq!(fate(&sent).code, 250);
+}
+
+#[tokio::test]
 async fn the_connection_leaves_from_the_address_of_the_mta() {
     let ip = loopback();
     let listener = "allow = ['127.0.0.0/8']";
