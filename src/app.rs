@@ -14,7 +14,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
@@ -31,7 +30,7 @@ use crate::net::resolver::SetupError;
 use crate::policy::outcome::{Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
-use crate::proxy::settings::{Chooser, Listener, Timeouts};
+use crate::proxy::settings::Timeouts;
 use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
@@ -40,12 +39,14 @@ mod policies;
 mod postfix;
 mod reload;
 mod signals;
+mod sockets;
 
 use build::{Lasting, Observers, Silent};
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
+use sockets::{Sockets, bind_all};
 
 pub use postfix::{Told, told};
 
@@ -344,74 +345,6 @@ impl App {
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
         self.reloader.lasting.memory.close().await;
-    }
-}
-
-/// The opened sockets, in the order of the configuration.
-struct Sockets {
-    listeners: Vec<TcpListener>,
-    maps: Vec<TcpListener>,
-    admin: Option<TcpListener>,
-}
-
-async fn bind_all(
-    config: &Config,
-    inherited: &mut Inherited,
-) -> Result<(Sockets, Vec<SocketAddr>), Error> {
-    let mut sockets = Sockets {
-        listeners: Vec::new(),
-        maps: Vec::new(),
-        admin: None,
-    };
-    for listener in &config.listeners {
-        sockets.listeners.push(open(listener, inherited).await?);
-    }
-    for map in &config.maps {
-        sockets
-            .maps
-            .push(bind(map.listen, MAP_LISTENER, inherited).await?);
-    }
-    if let Some(address) = config.admin {
-        sockets.admin = Some(bind(address, "admin", inherited).await?);
-    }
-    let all = sockets.listeners.iter().chain(&sockets.maps);
-    let all = all.chain(&sockets.admin);
-    let own = all.filter_map(|socket| socket.local_addr().ok()).collect();
-    Ok((sockets, own))
-}
-
-async fn bind(
-    address: SocketAddr,
-    what: &'static str,
-    inherited: &mut Inherited,
-) -> Result<TcpListener, Error> {
-    let bound = match inherited.at(address) {
-        Some(inherited) => inherited,
-        None => TcpListener::bind(address).await,
-    };
-    bound.map_err(|error| Error::Listen {
-        address,
-        what,
-        error,
-    })
-}
-
-/// Opens the socket of a listener for MTAs.
-async fn open(listener: &Listener, inherited: &mut Inherited) -> Result<TcpListener, Error> {
-    let (address, what) = (listener.listen, listener.kind.label());
-    match &listener.chooser {
-        Chooser::Firewall { redirect, .. } => {
-            let socket = match inherited.at(address) {
-                Some(inherited) => inherited,
-                None => redirect.listen(address),
-            };
-            socket.map_err(|error| Error::Listen {
-                address,
-                what,
-                error,
-            })
-        }
-        Chooser::Waxseal | Chooser::Socks { .. } => bind(address, what, inherited).await,
     }
 }
 
