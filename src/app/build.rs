@@ -88,6 +88,7 @@ pub(super) fn gate(
 ) -> Result<Gate, Error> {
     let dialer = Dialer {
         allow_networks: config.allow_networks.clone(),
+        mark: config.mark,
         own_listeners: lasting.own_listeners.clone(),
         outgoing: lasting.outgoing.clone(),
     };

@@ -250,6 +250,8 @@ pub(super) struct Mx {
     pub(super) port: Number<1, 65_535>,
     pub(super) addresses: Addresses,
     pub(super) allow_networks: Vec<Network>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mark: Option<Number<1, { u32::MAX }>>,
     pub(super) max_hosts: Number<1, 1000>,
     pub(super) max_addresses: Number<1, 1000>,
     pub(super) dead_for: Wait<0>,
@@ -262,6 +264,7 @@ impl Default for Mx {
             port: Number(25),
             addresses: Addresses::Ipv6First,
             allow_networks: Vec::new(),
+            mark: None,
             max_hosts: Number(10),
             max_addresses: Number(20),
             dead_for: seconds(60),

@@ -38,6 +38,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         store: store(&file, source, &mut warnings),
         addresses: addresses(file.mx.addresses),
         allow_networks: file.mx.allow_networks.iter().map(|net| net.0).collect(),
+        mark: file.mx.mark.map(|mark| mark.0),
         roots: Arc::new(tls::roots(&file, source)?),
         settings: settings(&file),
         log: LogSettings {

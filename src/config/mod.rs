@@ -78,6 +78,8 @@ pub struct Config {
     pub addresses: AddressOrder,
     /// Networks that may be dialled although they are not public.
     pub allow_networks: Vec<IpNet>,
+    /// The mark of packets to MX hosts.
+    pub mark: Option<u32>,
     /// The trust anchors for PKIX.
     pub roots: Arc<Roots>,
     /// Settings of all sessions.

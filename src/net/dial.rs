@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -72,6 +73,8 @@ pub struct Dialer {
     pub allow_networks: Vec<IpNet>,
     /// waxseal's own listeners, never dialled.
     pub own_listeners: Vec<SocketAddr>,
+    /// The mark of packets to MX hosts (`SO_MARK`), by which a firewall may know them; it takes `CAP_NET_ADMIN`.
+    pub mark: Option<u32>,
     /// Connections that are being made from addresses of the MTA's.
     pub outgoing: Outgoing,
 }
@@ -112,7 +115,8 @@ impl Dialer {
         within: Duration,
     ) -> Result<(TcpStream, UnderWay), Fault> {
         let here = |error: io::Error| Fault::NoSocket(error.to_string());
-        let socket = bound(source, target).map_err(here)?;
+        let socket = self.socket(target).map_err(here)?;
+        bind(&socket, source, target).map_err(here)?;
         let under_way = self.outgoing.note(socket.local_addr().map_err(here)?);
         let stream = connected(within, socket.connect(target)).await?;
         Ok((stream, under_way))
@@ -121,7 +125,24 @@ impl Dialer {
     /// Connects, or says why not.
     pub async fn connect(&self, target: SocketAddr, within: Duration) -> Result<TcpStream, Fault> {
         self.check(target)?;
-        connected(within, TcpStream::connect(target)).await
+        let socket = self.socket(target);
+        let socket = socket.map_err(|error| Fault::NoSocket(error.to_string()))?;
+        connected(within, socket.connect(target)).await
+    }
+
+    fn socket(&self, target: SocketAddr) -> io::Result<TcpSocket> {
+        let socket = if target.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        match self.mark.map(|mark| SockRef::from(&socket).set_mark(mark)) {
+            Some(Err(error)) => Err(io::Error::new(
+                error.kind(),
+                format!("cannot set [mx] mark, which takes CAP_NET_ADMIN: {error}"),
+            )),
+            Some(Ok(())) | None => Ok(socket),
+        }
     }
 }
 
@@ -139,12 +160,12 @@ async fn connected(
     Ok(stream)
 }
 
-/// A socket with a port of its own, at `source` if a connection to `target` can leave from there.
-fn bound(source: IpAddr, target: SocketAddr) -> io::Result<TcpSocket> {
-    let (socket, any) = if target.is_ipv4() {
-        (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::UNSPECIFIED))
+/// Gives a socket a port of its own, at `source` if a connection to `target` can leave from there.
+fn bind(socket: &TcpSocket, source: IpAddr, target: SocketAddr) -> io::Result<()> {
+    let any = if target.is_ipv4() {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
     } else {
-        (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::UNSPECIFIED))
+        IpAddr::from(Ipv6Addr::UNSPECIFIED)
     };
     // Nothing leaves the machine from a loopback address.
     let fits = source.is_ipv4() == target.is_ipv4()
@@ -152,7 +173,7 @@ fn bound(source: IpAddr, target: SocketAddr) -> io::Result<TcpSocket> {
     if !fits || !is_local(source) || socket.bind((source, 0).into()).is_err() {
         socket.bind((any, 0).into())?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 /// True for an address of this machine, whether an interface has it or a route says so.
@@ -254,6 +275,22 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_mark_is_set_or_it_is_told_what_that_takes() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialer = Dialer {
+            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            mark: Some(16),
+            ..Dialer::default()
+        };
+        let target = listener.local_addr().unwrap();
+        match dialer.connect(target, Duration::from_mins(1)).await {
+            Ok(stream) => assert_eq!(SockRef::from(&stream).mark().unwrap(), 16),
+            Err(Fault::NoSocket(why)) => assert!(why.contains("CAP_NET_ADMIN"), "{why}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn an_own_listener_is_never_dialled_even_where_its_network_is_listed() {
         let dialer = Dialer {
@@ -262,7 +299,7 @@ mod tests {
                 "127.0.0.1:10025".parse().unwrap(),
                 "0.0.0.0:10024".parse().unwrap(),
             ],
-            outgoing: Outgoing::default(),
+            ..Dialer::default()
         };
         let check = |target: &str| dialer.check(target.parse().unwrap());
         assert_eq!(check("127.0.0.1:10025"), Err(Fault::OwnListener));

@@ -45,8 +45,7 @@ impl World {
         let dns = Dns::start(&format!("{HOST} A {}", host.ip())).await;
         let dialer = Dialer {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-            own_listeners: vec![],
-            outgoing: waxseal::net::dial::Outgoing::default(),
+            ..Dialer::default()
         };
         let settings = FetchSettings {
             port: host.port(),
