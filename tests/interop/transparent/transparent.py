@@ -13,12 +13,13 @@ import subprocess
 import sys
 
 import networks
-import zones
 from cases import CASES
-from hosts import Authorities, Host
+from dane import zones
+from dane.hosts import Authorities, Host
+from dane.parties import recipient
 from lab import Lab, LabError, Process, listening, print_logs, run, wait_until
-from parties import recipient, send
 from postfix import Instance
+from sending import send
 
 PATIENCE = 120
 FAMILIES = (4, 6)
@@ -183,11 +184,11 @@ class Experiment:
         lab_zones = zones.Zones(self._lab)
         for row in self.rows:
             for host in row.hosts:
-                host.certify(authorities, self._lab.dir / "certificates")
+                host.certify(authorities)
                 networks.address("wax-mx", 2, host.last)
             row.put_into(lab_zones)
         lab_zones.write()
-        zones.start(self._lab, lab_zones)
+        self._servers = zones.Servers(self._lab, lab_zones)
         self._resolver_for_the_mtas(lab_zones)
 
     def _resolver_for_the_mtas(self, lab_zones):
@@ -248,7 +249,7 @@ class Experiment:
         """Sends to every domain, and compares."""
         logs = [self._mark(log) for log in (sender.log, self.waxseal.log, self.internet.log)]
         for row in self.rows:
-            code, text = send(sender.address, row.domain)
+            code, text = send(sender.address, recipient(row.domain))
             if code != 250:
                 raise LabError(f"{sender.name} refuses: {code} {text}")
         wanted = {recipient(row.domain) for row in self.rows}
