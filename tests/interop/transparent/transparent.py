@@ -23,6 +23,8 @@ from sending import send
 
 PATIENCE = 120
 FAMILIES = (4, 6)
+# What they show is which host comes next, which is for an MTA to know.
+OF_SEVERAL_HOSTS = ("first-mx-is-dead", "next-mx-after-a-policy")
 RECORDS = {4: "A", 6: "AAAA"}
 
 WAXSEAL = """\
@@ -40,6 +42,10 @@ kind = "transparent"
 mode = "tproxy"
 listen = "[::]:10027"
 allow = ["10.9.0.0/16", "fd09::/16"]
+
+[[listener]]
+kind = "socks5"
+listen = "127.0.0.1:1080"
 
 [admin]
 listen = "127.0.0.1:9825"
@@ -139,6 +145,10 @@ class Row:
             owner = f"{self.domain}." if owner == "to" else f"{owner}.{self.domain}."
             kind = RECORDS[self.family] if kind == "IP" else kind
             lab_zones.add(owner, kind, " ".join(map(self._datum, data)))
+
+    def address(self):
+        """Where an MTA goes that does without MX records."""
+        return self._datum(self.case.goes_to or "IP1")
 
     def transport(self):
         """The line of the transport table, for a case that goes past DNS."""
@@ -243,7 +253,22 @@ class Experiment:
             self._round(way, self._senders[sender])
             if sender == "behind":
                 self._one_connection(way)
+        networks.firewall()
+        self._through_socks()
         self._loop()
+
+    def _through_socks(self):
+        """The same hosts by curl, which speaks SOCKS 5 and looks up no MX: to where an MTA would go first."""
+        message = self._lab.dir / "message"
+        message.write_text("Subject: wax\r\n\r\nhello\r\n")
+        for row in self.rows:
+            if row.case.name not in OF_SEVERAL_HOSTS:
+                start = self._mark(self.waxseal.log)
+                fate = by_curl(row, message)
+                # waxseal writes its line when the MTA is gone.
+                told = lambda: re.search(rf'listener="socks5".* domain={re.escape(row.domain)} ', since(*start))
+                wait_until(f"a line about {row.domain}", told, 20)
+                self._judge("curl", row, fate, since(*start), "socks5")
 
     def _round(self, way, sender):
         """Sends to every domain, and compares."""
@@ -261,16 +286,16 @@ class Experiment:
             self._sources(since(*logs[2]))
         run(["postsuper", "-c", sender.config, "-d", "ALL"])
 
-    def _judge(self, way, row, fate, log):
+    def _judge(self, way, row, fate, log, listener="transparent"):
         status, line = fate
         case = row.case
         wrong = []
         if status != case.status or case.told not in line:
-            wrong.append(f"Postfix: {line}")
+            wrong.append(f"the MTA: {line}")
         mine = [line for line in log.splitlines() if row.domain in line]
         if case.proof and not any(case.proof in line for line in mine):
             wrong += [f"waxseal does not say {case.proof}:", *mine]
-        if not any('listener="transparent"' in line for line in mine):
+        if not any(f'listener="{listener}"' in line for line in mine):
             wrong.append("waxseal has not seen it")
         print(f"{'FAILED' if wrong else 'ok'}  {way}  {row.name}", *wrong, sep="\n    ")
         self.failures += wrong
@@ -312,6 +337,21 @@ class Experiment:
     @staticmethod
     def _mark(log):
         return log, log.stat().st_size
+
+
+def by_curl(row, message):
+    """One message through the `socks5` listener: (status, the reply that decides)."""
+    address = row.address()
+    url = f"smtp://[{address}]:25/mta.test" if ":" in address else f"smtp://{address}:25/mta.test"
+    command = ["curl", "--verbose", "--silent", "--max-time", str(PATIENCE), "--socks5", "127.0.0.1:1080", "--mail-from", "",
+               "--mail-rcpt", recipient(row.domain), "--upload-file", message, url]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    replies = [line[2:] for line in done.stderr.splitlines() if re.match("< [245]", line)]
+    bad = [reply for reply in replies if reply[0] in "45"]
+    if done.returncode == 0:
+        # The last good word is that to the end of data: curl says QUIT behind it.
+        return "sent", " ".join(replies)
+    return "deferred", " ".join(bad) or done.stderr
 
 
 def answers(address):
