@@ -75,6 +75,7 @@ fn check_answer(text: &[u8], result: Result<Policy, PolicyError>) {
     let answer = HttpAnswer {
         status: 200,
         content_type: Some("text/plain; charset=utf-8".to_owned()),
+        content_encoding: None,
         body: text.to_vec(),
     };
     let read = answer::read(&answer);

@@ -2,6 +2,7 @@
 #
 #   need PROGRAM=PACKAGE...                  a word without "=" is both
 #   need_in_venv FOLDER PROGRAM PACKAGE      of Python, in a virtual environment
+#   need_unpacked PACKAGE FOLDER LIBRARY...  sets `unpacked`, the file of a package that is not installed
 #   must_be_root_with_namespaces             else the run ends
 #   build_waxseal                            sets WAXSEAL, unless it is set
 
@@ -48,6 +49,21 @@ need_in_venv() {
         python3 -m venv --clear "$folder"
         "$folder/bin/pip" --quiet --disable-pip-version-check install "$package"
     fi
+}
+
+# The file of a package that cannot be installed beside others, in `unpacked`, and the libraries that it wants.
+need_unpacked() {
+    local package=$1 folder=$2 library
+    shift 2
+    for library in "$@"; do
+        dpkg -s "$library" >/dev/null 2>&1 || install_quietly "$library"
+    done
+    mkdir -p "$folder"
+    if ! compgen -G "$folder/${package}_*.deb" >/dev/null; then
+        apt-get -qq update </dev/null
+        (cd "$folder" && apt-get -qq download "$package" </dev/null)
+    fi
+    unpacked=$(compgen -G "$PWD/$folder/${package}_*.deb" || compgen -G "$folder/${package}_*.deb")
 }
 
 must_be_root_with_namespaces() {

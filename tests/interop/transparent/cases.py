@@ -25,7 +25,7 @@ MX = "to MX 10 mx1\nmx1 IP IP1\n"
 TWO = "to MX 10 mx1\nto MX 20 mx2\nmx1 IP IP1\nmx2 IP IP2\n"
 MATCH = "_25._tcp.mx1 TLSA 3 1 1 leaf1\n"
 WRONG = "_25._tcp.mx1 TLSA 3 1 1 00\n"
-QUEUED = "250 2.0.0 Ok: queued"
+QUEUED = "250 2.0.0 Ok: "  # and the octets, where they came by BDAT
 
 CASES = (
     Case("dane-ok", "signed", MX + MATCH, "sent", QUEUED, 'authentication="dane"'),

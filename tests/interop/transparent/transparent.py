@@ -17,6 +17,7 @@ from cases import CASES
 from dane import zones
 from dane.hosts import Authorities, Host
 from dane.parties import recipient
+from exim import Exim
 from lab import Lab, LabError, Process, listening, print_logs, run, wait_until
 from postfix import Instance
 from sending import send
@@ -253,9 +254,26 @@ class Experiment:
             self._round(way, self._senders[sender])
             if sender == "behind":
                 self._one_connection(way)
+        networks.firewall(networks.REDIRECT)
+        self._through_exim()
         networks.firewall()
         self._through_socks()
         self._loop()
+
+    def _through_exim(self):
+        """The same mail by another MTA. It takes a 451 to RCPT for the word of the whole domain, and goes by DNS alone."""
+        exim = Exim(self._lab, os.environ["EXIM_PACKAGE"])
+        for row in self.rows:
+            if row.case.name != "next-mx-after-a-policy" and not row.case.goes_to:
+                start = self._mark(self.waxseal.log)
+                fate = exim.send(recipient(row.domain))
+                self._wait_for_a_line("transparent", row, start)
+                self._judge("Exim", row, fate, since(*start))
+
+    def _wait_for_a_line(self, listener, row, start):
+        """waxseal writes it when the MTA is gone."""
+        line = rf'listener="{listener}".* domain={re.escape(row.domain)} '
+        wait_until(f"a line about {row.domain}", lambda: re.search(line, since(*start)), 20)
 
     def _through_socks(self):
         """The same hosts by curl, which speaks SOCKS 5 and looks up no MX: to where an MTA would go first."""
@@ -265,9 +283,7 @@ class Experiment:
             if row.case.name not in OF_SEVERAL_HOSTS:
                 start = self._mark(self.waxseal.log)
                 fate = by_curl(row, message)
-                # waxseal writes its line when the MTA is gone.
-                told = lambda: re.search(rf'listener="socks5".* domain={re.escape(row.domain)} ', since(*start))
-                wait_until(f"a line about {row.domain}", told, 20)
+                self._wait_for_a_line("socks5", row, start)
                 self._judge("curl", row, fate, since(*start), "socks5")
 
     def _round(self, way, sender):
