@@ -94,7 +94,7 @@ metrics! {
     };
     /// Seconds since the first failure of the MTA-STS policy whose refreshes have failed the longest; 0 if none fails.
     sts_failing: IntGauge = |new| new.gauge("waxseal_mta_sts_oldest_refresh_failure_seconds");
-    /// 1 if policies are kept on disk, 0 if only in memory.
+    /// 1 if policies are kept where they should be, 0 if memory stands in.
     store_ok: IntGauge = |new| new.gauge("waxseal_store_ok");
     /// Look-ups of what is known about a destination.
     lookups: IntCounterVec = |new| {

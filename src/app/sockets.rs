@@ -1,5 +1,6 @@
 //! The listening sockets: passed on by whoever started waxseal, or opened here.
 
+use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
@@ -53,28 +54,32 @@ async fn bind(
         Some(inherited) => inherited,
         None => TcpListener::bind(address).await,
     };
-    bound.map_err(|error| Error::Listen {
-        address,
-        what,
-        error,
-    })
+    named(bound, address, what)
 }
 
 /// Opens the socket of a listener for MTAs.
 async fn open(listener: &Listener, inherited: &mut Inherited) -> Result<TcpListener, Error> {
     let (address, what) = (listener.listen, listener.kind.label());
-    match &listener.chooser {
-        Chooser::Firewall { redirect, .. } => {
-            let socket = match inherited.at(address) {
-                Some(inherited) => inherited,
-                None => redirect.listen(address),
-            };
-            socket.map_err(|error| Error::Listen {
-                address,
-                what,
-                error,
-            })
-        }
-        Chooser::Waxseal | Chooser::Socks { .. } => bind(address, what, inherited).await,
-    }
+    let Chooser::Firewall { redirect, .. } = &listener.chooser else {
+        return bind(address, what, inherited).await;
+    };
+    let opened = inherited.at(address);
+    named(
+        opened.unwrap_or_else(|| redirect.listen(address)),
+        address,
+        what,
+    )
+}
+
+/// Says whose socket it is that cannot be opened.
+fn named(
+    opened: io::Result<TcpListener>,
+    address: SocketAddr,
+    what: &'static str,
+) -> Result<TcpListener, Error> {
+    opened.map_err(|error| Error::Listen {
+        address,
+        what,
+        error,
+    })
 }
