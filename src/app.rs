@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
+use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
 use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, print};
 use crate::config::{Config, ConfigError};
@@ -176,6 +177,7 @@ impl App {
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
             journal: Journal,
+            audit: Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock))),
         });
         let (sockets, own) = bind_all(&config, &mut inherited).await?;
         inherited.close_others();

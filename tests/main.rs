@@ -19,6 +19,7 @@
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
+//! | `suite::audit` | the story of a delivery, told by its id: in the reply, in the audit log, to whoever asks |
 //! | `suite::check` | `waxseal check` against what mail meets |
 //!
 //! Beside it: `daemon` and `command_line` (the program as a child process), `architecture` (who may import whom).

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Error;
+use crate::audit::Audit;
 use crate::config::{Config, load_rules};
 use crate::discover::{Discover, Memory, MtaStsPolicies};
 use crate::journal::Journal;
@@ -58,16 +59,18 @@ impl Observer for Silent {
     fn record(&self, _event: Event<'_>) {}
 }
 
-/// Counts and logs.
+/// Counts, logs and remembers.
 pub(super) struct Observers {
     pub(super) metrics: Arc<Metrics>,
     pub(super) journal: Journal,
+    pub(super) audit: Arc<Audit>,
 }
 
 impl Observer for Observers {
     fn record(&self, event: Event<'_>) {
         self.metrics.record(event);
         self.journal.record(event);
+        self.audit.record(event);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The scenarios, one module for each promise.
 
 mod attacks;
+mod audit;
 mod authorize;
 mod check;
 mod chosen;
