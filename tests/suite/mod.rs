@@ -14,6 +14,7 @@ mod levels;
 mod lifecycle;
 mod limits;
 mod mta_sts;
+mod pool;
 mod routing;
 mod socketmap;
 mod support;
