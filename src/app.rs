@@ -45,7 +45,7 @@ mod sockets;
 use build::{Lasting, Observers, Silent};
 use policies::GateDesk;
 use postfix::GateTable;
-use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
+use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
 use sockets::{Sockets, bind_all};
 
@@ -218,6 +218,8 @@ impl App {
         )));
         let policies = keep_policies(Arc::clone(&app.reloader));
         app.background.push(tokio::spawn(policies));
+        let pool = sweep_pool(Arc::clone(&app.reloader));
+        app.background.push(tokio::spawn(pool));
         app.readiness.enter(State::Ready);
         Ok(app)
     }
@@ -346,6 +348,7 @@ impl App {
         self.draining.send_replace(true);
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
+        self.reloader.lasting.pool.close().await;
         self.reloader.lasting.memory.close().await;
     }
 }

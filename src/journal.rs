@@ -43,7 +43,8 @@ impl Observer for Journal {
             | Event::Connected(_)
             | Event::Handshake(..)
             | Event::Attempt(_, None)
-            | Event::Map(_) => {}
+            | Event::Map(_)
+            | Event::Pool(_) => {}
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::net::resolver::DnsResolver;
 use crate::net::tls::TlsClient;
 use crate::policy::outcome::{Event, Observer};
 use crate::policy::rules::Rules;
-use crate::proxy::DeadAddresses;
 use crate::proxy::gate::Gate;
+use crate::proxy::{DeadAddresses, Pool};
 use crate::store;
 use crate::time::Clock;
 
@@ -26,6 +26,7 @@ pub(super) struct Lasting {
     pub(super) own_listeners: Vec<SocketAddr>,
     pub(super) outgoing: Outgoing,
     pub(super) dead: DeadAddresses,
+    pub(super) pool: Pool,
     pub(super) memory: Memory,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
@@ -45,6 +46,7 @@ impl Lasting {
             own_listeners,
             outgoing: Outgoing::default(),
             dead: DeadAddresses::new(mx.dead_for, mx.dead_entries),
+            pool: Pool::new(Arc::clone(&observer)),
             memory: Memory::new(store),
             clock,
             observer,
@@ -103,6 +105,7 @@ pub(super) fn gate(
         dialer,
         tls: TlsClient::new()?,
         dead: lasting.dead.clone(),
+        pool: lasting.pool.clone(),
         clock: Arc::clone(&lasting.clock),
         observer: Arc::clone(&lasting.observer),
     })

@@ -96,7 +96,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
 fn is_own(gate: &Gate, destination: &Destination) -> bool {
     let is_own = match destination {
         Destination::Domain(domain) => {
-            domain.is_within("localhost") || domain.as_str() == gate.settings.hostname
+            domain.is_within("localhost") || domain.as_str() == &*gate.settings.hostname
         }
         Destination::Literal(IpAddr::V4(address)) => address.is_loopback(),
         Destination::Literal(IpAddr::V6(address)) => address.is_loopback(),

@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) mta_sts: MtaSts,
     pub(super) store: Store,
     pub(super) mx: Mx,
+    pub(super) pool: Pool,
     pub(super) tls: Tls,
     pub(super) message: Message,
     pub(super) limits: Limits,
@@ -48,6 +49,7 @@ impl Default for File {
             mta_sts: MtaSts::default(),
             store: Store::default(),
             mx: Mx::default(),
+            pool: Pool::default(),
             tls: Tls::default(),
             message: Message::default(),
             limits: Limits::default(),
@@ -271,6 +273,29 @@ impl Default for Mx {
             max_addresses: Number(20),
             dead_for: seconds(60),
             dead_entries: Number(10_000),
+        }
+    }
+}
+
+/// `[pool]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Pool {
+    pub(super) idle: Wait<0>,
+    pub(super) max_age: Wait<1>,
+    pub(super) max_messages: Number<1, 1_000_000>,
+    pub(super) per_address: Number<1, 100_000>,
+    pub(super) connections: Number<1, 1_000_000>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            idle: seconds(5),
+            max_age: seconds(300),
+            max_messages: Number(100),
+            per_address: Number(20),
+            connections: Number(1000),
         }
     }
 }

@@ -274,6 +274,19 @@ pub enum Event<'a> {
     Outcome(&'a Outcome),
     /// Something happened at the policy table for Postfix.
     Map(MapEvent),
+    /// A connection to an MX came to wait for the next message, or waits no more.
+    Pool(PoolEvent),
+}
+
+/// What happens among the connections that wait for the next message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolEvent {
+    /// One came to wait.
+    Came,
+    /// One waits no more, whatever becomes of it.
+    Left,
+    /// One that had left carries another message.
+    Reused,
 }
 
 /// What happens at the policy table for Postfix.

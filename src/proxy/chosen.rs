@@ -10,14 +10,13 @@ use crate::net::stream::{Socket, Wire};
 use crate::policy::facts::Facts;
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::identify::{Claims, identify};
-use crate::policy::requirement::Demand;
 use crate::policy::verdict::Plan;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::trail::Trail;
-use crate::proxy::transaction::{Begun, Envelope, NotBegun, Remembers};
+use crate::proxy::transaction::{Begun, Envelope, NotBegun};
 use crate::proxy::upstream::{Dialogue, Ready, Settled, Starttls};
-use crate::smtp::capabilities::{Capabilities, Extension};
+use crate::smtp::capabilities::Capabilities;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Hello;
 
@@ -49,7 +48,10 @@ impl Gate {
         let connecting = self.dialer.connect_from(source, target, within);
         let (stream, under_way) = self.connected(&peer, target, connecting).await?;
         let wire = Wire::new(Socket::Plain(stream));
-        chosen.put(Line::Dialled(Dialogue { wire, peer }, under_way));
+        chosen.put(Line::Dialled(
+            Dialogue::new(wire, peer, target.port()),
+            under_way,
+        ));
         Ok(())
     }
 
@@ -128,7 +130,7 @@ impl Gate {
         let address = chosen.0.target.ip();
         let claims = identify(plan, facts, address, chosen.0.named.as_ref())
             .map_err(|(policy, failure)| Stop::Host(policy, failure))?;
-        if let Some(ready) = self.again(chosen, &claims).await {
+        if let Some(ready) = self.again(chosen, &claims) {
             trail.ready(&ready);
             match self.introduced(ready, &claims, envelope, trail).await {
                 // It has gone stale meanwhile.
@@ -157,33 +159,19 @@ impl Gate {
     }
 
     /// The connection of an earlier message, if it does for this one.
-    async fn again(&self, chosen: &Chosen, claims: &Claims) -> Option<Ready> {
-        let (line, remembers) = match chosen.take_quiet()? {
-            Line::Settled(line, remembers) => (line, remembers),
+    fn again(&self, chosen: &Chosen, claims: &Claims) -> Option<Ready> {
+        match chosen.take_quiet()? {
+            Line::Settled(line) => self.fitting(chosen, claims, line),
             other => {
                 chosen.put(other);
-                return None;
+                None
             }
-        };
-        let mut ready = self.fitting(chosen, claims, line)?;
-        if remembers == Remembers::Envelope {
-            let within = self.settings.timeouts.mail;
-            let dialogue = &mut ready.line.dialogue;
-            let reset = dialogue.command(b"RSET\r\n", Phase::Mail, within).await;
-            reset.ok().filter(Reply::is_positive)?;
         }
-        Some(ready)
     }
 
     /// The connection, if it has TLS where there could be TLS, and proves all that is asked for; else it is ended.
     fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
-        let wants_tls = claims.expected().requirement.demand != Demand::Plaintext;
-        // What is offered in the clear has STARTTLS in it where TLS was not tried, or tried in vain.
-        let fits = match line.handshake {
-            Ok(_) => wants_tls,
-            Err(_) => !wants_tls || !line.offers.has(Extension::StartTls),
-        };
-        if !fits {
+        if !line.is_sealed_as(&claims.expected().requirement.demand) {
             line.dialogue.quit();
             return None;
         }
@@ -200,9 +188,8 @@ impl Gate {
         let address = chosen.0.target.ip();
         match claims.authorize(line.channel(), address, self.clock.now()) {
             Ok((claim, authorized)) => {
-                let mut line = line;
-                line.dialogue.peer = chosen.peer(claim.host.clone());
-                Ok(Ready::new(line, authorized, &claim.requirement))
+                let peer = chosen.peer(claim.host.clone());
+                Ok(line.ready(peer, authorized, &claim.requirement))
             }
             Err(failure) => {
                 line.dialogue.quit();
@@ -241,7 +228,7 @@ impl Gate {
         starttls: Starttls,
     ) -> Result<Ready, Failure> {
         let name = chosen.state().name.clone();
-        let name = name.unwrap_or_else(|| self.settings.hostname.clone());
+        let name = name.unwrap_or_else(|| self.settings.hostname.to_string());
         let mut line = chosen.take_quiet();
         if !matches!(line, Some(Line::Greeted(_))) {
             let mut fresh = self.afresh(chosen).await?;

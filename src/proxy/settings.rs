@@ -66,7 +66,7 @@ pub enum MtaTls {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Name in the greeting and in EHLO to the MX.
-    pub hostname: String,
+    pub hostname: Arc<str>,
     /// Whether the reply to the end of data tells how the message left.
     pub seal: SealReply,
     /// What to do with a CR or LF that stands alone.
@@ -79,6 +79,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Connections to MX hosts.
     pub mx: MxSettings,
+    /// Those that wait for the next message.
+    pub pool: PoolSettings,
     /// What follows a failed handshake where plaintext is allowed.
     pub after_failed_handshake: AfterFailedHandshake,
 }
@@ -167,4 +169,19 @@ pub struct MxSettings {
     pub dead_for: Duration,
     /// How many such addresses are remembered.
     pub dead_entries: u64,
+}
+
+/// Connections to MX hosts that wait for the next message.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// How long one waits; zero = none is kept.
+    pub idle: Duration,
+    /// How long one is used, from its handshake on.
+    pub max_age: Duration,
+    /// Messages that one is used for.
+    pub max_messages: usize,
+    /// How many wait for one address and port.
+    pub per_address: usize,
+    /// How many wait in all.
+    pub connections: usize,
 }

@@ -15,6 +15,7 @@ mod levels;
 mod lifecycle;
 mod limits;
 mod mta_sts;
+mod pool;
 mod routing;
 mod socketmap;
 mod support;

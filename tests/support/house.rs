@@ -207,6 +207,9 @@ fn base(dns: SocketAddr, mx_port: u16) -> Table {
         dnssec = "off"
         [store]
         path = "waxseal.db"
+        # Each message on a connection of its own; `suite::pool` is about the others.
+        [pool]
+        idle = "0s"
         [mx]
         port = {mx_port}
         allow_networks = ["127.0.0.0/8", "::1/128"]
