@@ -106,9 +106,14 @@ impl House {
         self.address(Ingress::Lmtp)
     }
 
-    /// The address of the `socketmap` listener.
+    /// The address of the first `socketmap` listener.
     pub(crate) fn map(&self) -> SocketAddr {
-        *self.app.maps().first().expect("the listener is configured")
+        *self.maps().first().expect("the listener is configured")
+    }
+
+    /// The addresses of all `socketmap` listeners.
+    pub(crate) fn maps(&self) -> &[SocketAddr] {
+        self.app.maps()
     }
 
     /// The address of the `socks5` listener.
