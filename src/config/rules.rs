@@ -47,7 +47,7 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
         warnings.extend(beyond_a_table(&rules, folder));
     }
     Ok(RuleSet {
-        rules: Rules::new(rules).map_err(|clash| explain_clash(&clash, folder))?,
+        rules: Rules::new(rules, now).map_err(|clash| explain_clash(&clash, folder))?,
         files,
         entries,
         warnings,
