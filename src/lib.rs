@@ -36,7 +36,7 @@
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`] |
-//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`firewall`], [`app`] |
+//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`firewall`], [`app`] |
 
 pub mod admin;
 pub mod app;
@@ -56,6 +56,7 @@ pub mod name;
 pub mod net;
 pub mod policy;
 pub mod proxy;
+pub mod simulate;
 pub mod smtp;
 pub mod socketmap;
 pub mod socks;

@@ -15,5 +15,6 @@ mod lifecycle;
 mod limits;
 mod mta_sts;
 mod routing;
+mod simulate;
 mod socketmap;
 mod support;

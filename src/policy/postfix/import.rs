@@ -35,9 +35,10 @@ pub struct Import {
 }
 
 impl Import {
-    /// Whether every entry has become a rule.
-    pub fn is_whole(&self) -> bool {
-        self.notes.iter().all(|note| note.effect == Effect::Changed)
+    /// How many entries have made no rule.
+    pub fn left_out(&self) -> usize {
+        let notes = self.notes.iter();
+        notes.filter(|note| note.effect == Effect::LeftOut).count()
     }
 }
 
