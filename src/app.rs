@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,8 +21,8 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
 use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, print};
-use crate::config::{Config, ConfigError};
+use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
+use crate::config::{Config, ConfigError, RuleError};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
@@ -39,7 +40,9 @@ mod build;
 mod policies;
 mod postfix;
 mod reload;
+mod rules;
 mod signals;
+mod simulate;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
@@ -90,12 +93,37 @@ pub enum Error {
     /// What was asked about policies has no answer.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The rules stay as they are.
+    #[error(transparent)]
+    Rule(RuleError),
+    /// Some entries of a table have no equivalent.
+    #[error(
+        "{0} of {1} entries are not among the rules; another rule counts for their destinations"
+    )]
+    LeftOut(usize, usize),
+    /// A file that was named cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// HTTP cannot be set up.
     #[error("cannot set up HTTP: {0}")]
     Http(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
+}
+
+impl From<RuleError> for Error {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Config(error) => Self::Config(error),
+            error => Self::Rule(error),
+        }
+    }
 }
 
 /// Builds a gate as `run` would have it, for commands that only ask.
@@ -134,6 +162,16 @@ pub async fn query(config: &Config, args: &QueryArgs) -> Result<MapResult, Error
 /// `waxseal policy`: prints or changes what is remembered of MTA-STS policies.
 pub async fn policy(config: &Config, args: &PolicyArgs) -> Result<(), Error> {
     policies::run(config, args).await
+}
+
+/// `waxseal rule`: prints the rules, or changes those that were made by command.
+pub async fn rule(config: &Config, command: &RuleCommand) -> Result<(), Error> {
+    rules::run(config, command).await
+}
+
+/// `waxseal simulate`: prints what mail to many destinations would meet.
+pub async fn simulate(config: Config, args: &SimulateArgs) -> Result<(), Error> {
+    simulate::run(config, args).await
 }
 
 /// What a waxseal gets from outside.

@@ -10,8 +10,12 @@ use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain};
 
 mod firewall;
+mod rule;
+mod simulate;
 
 pub use firewall::{By, FirewallArgs, FirewallCommand, From};
+pub use rule::{Expiry, ExportCommand, ImportCommand, RuleAddArgs, RuleCommand, ScopeArgs};
+pub use simulate::SimulateArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +28,8 @@ Examples:
   waxseal query example.com                      what Postfix is told about example.com
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
+  waxseal simulate --from-log /var/log/mail.log  what would be sealed, open, blocked
+  waxseal rule add example.com --tls encrypt     add a rule and reload
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
@@ -64,6 +70,12 @@ pub enum Command {
     Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
     Policy(PolicyArgs),
+    /// See the rules, add one, let one expire, carry them over from or to Postfix
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Tell what would happen to mail for the destinations of a mail log or a list
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(SimulateArgs),
     /// Print the packet filter rules that lead mail to a transparent listener
     #[command(subcommand)]
     Firewall(FirewallCommand),

@@ -16,7 +16,7 @@ use crate::discover::MtaStsPolicies;
 use crate::name::Domain;
 use crate::proxy::gate::Gate;
 
-mod remote;
+pub(super) mod remote;
 mod table;
 
 /// Policies that are asked for at once.

@@ -3,7 +3,7 @@
 //! The most specific pattern wins, in whichever file it stands: the exact domain (or literal), the
 //! longest `.suffix`, an MX pattern, `*`. Of rules with the same pattern the one that names the sender
 //! most closely wins, and one that names another sender is as good as absent. An expired rule is
-//! ignored. Two rules of the same rank are refused when the set is built.
+//! ignored. Two rules of the same rank that have not expired are refused when the set is built.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,6 +13,8 @@ use crate::name::{Destination, Domain, Host};
 use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::requirement::{Mode, Roots};
 use crate::time::UnixTime;
+
+mod words;
 
 /// One rule, for one pattern and one sender scope.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,21 +149,6 @@ pub enum Level {
     Fingerprint(Arc<[Fingerprint]>),
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::May => "may",
-            Self::Encrypt => "encrypt",
-            Self::Standard(Floor::May) => "standard (floor may)",
-            Self::Standard(Floor::Encrypt) => "standard (floor encrypt)",
-            Self::DaneOnly => "dane-only",
-            Self::Secure { .. } => "secure",
-            Self::Fingerprint(_) => "fingerprint",
-        })
-    }
-}
-
 /// The least that `standard` asks where the destination publishes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Floor {
@@ -220,12 +207,6 @@ pub struct Route {
     pub port: u16,
 }
 
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
 /// Two rules that could both win.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -249,13 +230,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Builds the set.
-    pub fn new(rules: Vec<Rule>) -> Result<Self, Clash> {
+    /// Builds the set. Rules that have expired stand in nobody's way.
+    pub fn new(rules: Vec<Rule>, now: UnixTime) -> Result<Self, Clash> {
         let mut seen: HashMap<(Pattern, SenderScope), Origin> = HashMap::new();
         let mut set = Self::default();
         for rule in rules {
             let key = (rule.pattern.clone(), rule.sender.clone());
-            if let Some(first) = seen.insert(key, rule.origin.clone()) {
+            if !rule.has_expired(now)
+                && let Some(first) = seen.insert(key, rule.origin.clone())
+            {
                 return Err(Clash {
                     first,
                     second: rule.origin,

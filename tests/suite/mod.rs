@@ -17,5 +17,6 @@ mod limits;
 mod mta_sts;
 mod pool;
 mod routing;
+mod simulate;
 mod socketmap;
 mod support;

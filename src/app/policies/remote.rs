@@ -23,7 +23,7 @@ const FIND: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The admin endpoint of a waxseal that runs.
-pub(super) struct AdminDesk {
+pub(in crate::app) struct AdminDesk {
     client: Client,
     base: Url,
 }
@@ -36,7 +36,7 @@ struct Problem {
 
 impl AdminDesk {
     /// Finds out whether anybody listens at `admin`.
-    pub(super) async fn find(admin: Option<SocketAddr>) -> Result<Option<Self>, Error> {
+    pub(in crate::app) async fn find(admin: Option<SocketAddr>) -> Result<Option<Self>, Error> {
         let Some(admin) = admin.map(reachable) else {
             return Ok(None);
         };
@@ -49,6 +49,19 @@ impl AdminDesk {
             client: client()?,
             base: base.map_err(|error| Error::Http(error.to_string()))?,
         }))
+    }
+
+    /// Orders a reload; tells what is in force then, or why it has stayed.
+    pub(in crate::app) async fn reload(&self) -> Result<String, PolicyError> {
+        let mut url = self.base.clone();
+        url.set_path("/reload");
+        let response = self.client.post(url).send().await;
+        let response = response.map_err(|error| broken(&error))?;
+        if !response.status().is_success() {
+            return Err(refusal(response, None).await);
+        }
+        let told = response.text().await.map_err(|error| broken(&error))?;
+        Ok(told.trim_end().to_owned())
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -1,5 +1,13 @@
 //! The waxseal command as a user meets it: exit codes, and which words go where.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must say so and stop"
+)]
+
+mod rules;
+mod simulate;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -9,7 +17,6 @@ use waxseal::mtasts::Fetched;
 use waxseal::store::{Kept, Place, open};
 use waxseal::time::{Clock, SystemClock};
 
-#[expect(clippy::unwrap_used, reason = "part of a test")]
 fn waxseal(folder: &Path, line: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_waxseal"))
         .args(line.split_whitespace())
@@ -142,7 +149,6 @@ fn remember(store: &Path, domain: &str) {
 }
 
 /// Puts policies into a store, as a waxseal that fetched them a moment ago.
-#[expect(clippy::unwrap_used, reason = "part of a test")]
 fn remember_all(file: &Path, domains: &[String]) {
     let now = SystemClock.now();
     let runtime = tokio::runtime::Runtime::new().unwrap();
