@@ -17,9 +17,9 @@ use sd_notify::NotifyState;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
+use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, print};
+use crate::cli::{CheckArgs, HostArgs, PolicyArgs, QueryArgs, print};
 use crate::config::{Config, ConfigError};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
@@ -35,13 +35,17 @@ use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
+mod hosts;
+mod list;
 mod policies;
 mod postfix;
 mod reload;
+mod remote;
 mod signals;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
+use hosts::GateHosts;
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
@@ -89,6 +93,9 @@ pub enum Error {
     /// What was asked about policies has no answer.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// What was asked about hosts has no answer.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// HTTP cannot be set up.
     #[error("cannot set up HTTP: {0}")]
     Http(String),
@@ -133,6 +140,11 @@ pub async fn query(config: &Config, args: &QueryArgs) -> Result<MapResult, Error
 /// `waxseal policy`: prints or changes what is remembered of MTA-STS policies.
 pub async fn policy(config: &Config, args: &PolicyArgs) -> Result<(), Error> {
     policies::run(config, args).await
+}
+
+/// `waxseal host`: prints or changes what is remembered of MX hosts.
+pub async fn host(config: &Config, args: &HostArgs) -> Result<(), Error> {
+    hosts::run(config, args).await
 }
 
 /// What a waxseal gets from outside.
@@ -254,6 +266,10 @@ impl App {
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
+                hosts: Arc::new(GateHosts {
+                    memory: self.reloader.lasting.hosts.clone(),
+                    gates: Arc::clone(&self.reloader.gates),
+                }),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             self.background.push(tokio::spawn(async move {
@@ -344,6 +360,7 @@ impl App {
         self.draining.send_replace(true);
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
+        self.reloader.lasting.hosts.written().await;
         self.reloader.lasting.memory.close().await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::config::{Config, load_rules};
-use crate::discover::{Discover, Memory, MtaStsPolicies};
+use crate::discover::{Discover, HostMemory, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::net::dial::{Dialer, Outgoing};
@@ -26,6 +26,7 @@ pub(super) struct Lasting {
     pub(super) outgoing: Outgoing,
     pub(super) dead: DeadAddresses,
     pub(super) memory: Memory,
+    pub(super) hosts: HostMemory,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
 }
@@ -44,6 +45,7 @@ impl Lasting {
             own_listeners,
             outgoing: Outgoing::default(),
             dead: DeadAddresses::new(mx.dead_for, mx.dead_entries),
+            hosts: HostMemory::new(Arc::clone(&store) as _, Arc::clone(&clock)),
             memory: Memory::new(store),
             clock,
             observer,
@@ -116,7 +118,8 @@ fn discover(
         Arc::clone(&resolver) as _,
         config.addresses,
         config.dns.failed_for,
-    );
+    )
+    .with_hosts(lasting.hosts.clone());
     let Some(settings) = config.mta_sts else {
         return Ok(discover);
     };

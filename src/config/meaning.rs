@@ -13,6 +13,7 @@ use super::values::Hostname;
 use super::{Config, LogSettings, Policies, dns, listener, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
+use crate::policy::downgrade::{Guard, Response};
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, MxSettings, SealReply, Settings, Timeouts,
 };
@@ -136,6 +137,13 @@ fn settings(file: &File) -> Settings {
             AfterFailedHandshake::Plaintext
         } else {
             AfterFailedHandshake::NextHost
+        },
+        guard: Guard {
+            response: match file.tls.downgrade {
+                file::Downgrade::Warn => Response::Warn,
+                file::Downgrade::Defer => Response::Defer,
+            },
+            hold: file.tls.downgrade_hold.0,
         },
     }
 }

@@ -160,7 +160,7 @@ impl Gate {
                 return None;
             }
         };
-        let mut ready = self.fitting(chosen, claims, line)?;
+        let mut ready = self.fitting(chosen, claims, line).await?;
         if remembers == Remembers::Envelope {
             let within = self.settings.timeouts.mail;
             let dialogue = &mut ready.line.dialogue;
@@ -171,7 +171,7 @@ impl Gate {
     }
 
     /// The connection, if it has TLS where there could be TLS, and proves all that is asked for; else it is ended.
-    fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
+    async fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
         let wants_tls = claims.expected().requirement.demand != Demand::Plaintext;
         // What is offered in the clear has STARTTLS in it where TLS was not tried, or tried in vain.
         let fits = match line.handshake {
@@ -182,7 +182,7 @@ impl Gate {
             line.dialogue.quit();
             return None;
         }
-        let ready = self.judged(chosen, claims, line).ok()?;
+        let ready = self.judged(chosen, claims, line).await.ok()?;
         if ready.link().would_block.is_some() {
             ready.quit();
             return None;
@@ -191,9 +191,20 @@ impl Gate {
     }
 
     /// The judge's word on a connection; one that is not authorized is ended.
-    fn judged(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Result<Ready, Failure> {
+    async fn judged(
+        &self,
+        chosen: &Chosen,
+        claims: &Claims,
+        line: Settled,
+    ) -> Result<Ready, Failure> {
         let address = chosen.0.target.ip();
-        match claims.authorize(line.channel(), address, self.clock.now()) {
+        let judged = claims.authorize(line.channel(), address, self.clock.now());
+        let (claim, proof) = match &judged {
+            Ok((claim, authorized)) => (*claim, Ok(authorized)),
+            Err(failure) => (claims.expected(), Err(failure)),
+        };
+        self.note(&claim.host, &claim.requirement, proof).await;
+        match judged {
             Ok((claim, authorized)) => {
                 let mut line = line;
                 line.dialogue.peer = chosen.peer(claim.host.clone());
@@ -245,7 +256,7 @@ impl Gate {
         greeted.dialogue.peer = chosen.peer(expected.host.clone());
         let requirement = &expected.requirement;
         let line = self.seal(greeted, requirement, starttls, &name).await?;
-        self.judged(chosen, claims, line)
+        self.judged(chosen, claims, line).await
     }
 }
 

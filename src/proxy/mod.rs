@@ -23,6 +23,7 @@ mod content;
 mod dead;
 pub mod gate;
 mod leg;
+mod notes;
 mod opener;
 pub mod session;
 pub mod settings;
