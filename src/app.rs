@@ -18,10 +18,10 @@ use sd_notify::NotifyState;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
+use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
 use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
+use crate::cli::{CheckArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
 use crate::config::{Config, ConfigError, RuleError};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
@@ -37,15 +37,19 @@ use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
+mod hosts;
+mod list;
 mod policies;
 mod postfix;
 mod reload;
+mod remote;
 mod rules;
 mod signals;
 mod simulate;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
+use hosts::GateHosts;
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
@@ -90,6 +94,9 @@ pub enum Error {
     /// There is no store, not even in memory.
     #[error("cannot remember MTA-STS policies: {0}")]
     Store(#[from] StoreError),
+    /// The rules are in their file, and the waxseal that runs does not have them.
+    #[error("{0}")]
+    NotReloaded(String),
     /// What was asked about policies has no answer.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -109,6 +116,9 @@ pub enum Error {
         /// What the system says.
         error: io::Error,
     },
+    /// What was asked about hosts has no answer.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// HTTP cannot be set up.
     #[error("cannot set up HTTP: {0}")]
     Http(String),
@@ -172,6 +182,11 @@ pub async fn rule(config: &Config, command: &RuleCommand) -> Result<(), Error> {
 /// `waxseal simulate`: prints what mail to many destinations would meet.
 pub async fn simulate(config: Config, args: &SimulateArgs) -> Result<(), Error> {
     simulate::run(config, args).await
+}
+
+/// `waxseal host`: prints or changes what is remembered of MX hosts.
+pub async fn host(config: &Config, args: &HostArgs) -> Result<(), Error> {
+    hosts::run(config, args).await
 }
 
 /// What a waxseal gets from outside.
@@ -296,6 +311,10 @@ impl App {
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
+                hosts: Arc::new(GateHosts {
+                    memory: self.reloader.lasting.hosts.clone(),
+                    gates: Arc::clone(&self.reloader.gates),
+                }),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             self.background.push(tokio::spawn(async move {
@@ -387,6 +406,7 @@ impl App {
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
         self.reloader.lasting.pool.close().await;
+        self.reloader.lasting.hosts.written().await;
         self.reloader.lasting.memory.close().await;
     }
 }

@@ -66,6 +66,7 @@ fn main() -> ExitCode {
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
         Command::Simulate(args) => start(&cli, async |config| app::simulate(config, &args).await),
         Command::Rule(command) => start(&cli, async |config| app::rule(&config, &command).await),
+        Command::Host(args) => start(&cli, async |config| app::host(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::mtasts::{FetchError, Mode};
+use crate::policy::downgrade::{Kind, Turn};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
 use crate::policy::outcome::{
@@ -80,6 +81,9 @@ metrics! {
     /// Legs that an MX rejected, by the class of its reply.
     rejected: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_rejected_total", "class", ["4xx", "5xx"]);
+    /// MX hosts that showed less than before: no TLS, or no proof of who they are.
+    downgrades: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_downgrades_total", "kind", Kind::ALL.map(Kind::label));
     /// Addresses of MX hosts that were tried, and what came of it.
     attempts: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_attempts_total", "result", reasons().chain([READY]));
@@ -351,6 +355,12 @@ impl Observer for Metrics {
                     .of(failure.map_or(READY, Failure::reason))
                     .inc();
             }
+            Event::Downgrade {
+                turn: Turn::Lost(kind),
+                ..
+            } => self.downgrades.of(kind.label()).inc(),
+            // Numbers of what is lost, not of what comes back.
+            Event::Downgrade { .. } => {}
             Event::PassedThrough(listener, why) => self
                 .passthrough
                 .with_label_values(&[listener.label(), why.label()])

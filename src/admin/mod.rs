@@ -2,7 +2,7 @@
 //!
 //! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
 //! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again. Below
-//! `/api/v1/policies` are the remembered policies, as JSON.
+//! `/api/v1/policies` are the remembered policies, below `/api/v1/hosts` what MX hosts have shown, as JSON.
 //!
 //! There are no passwords here: whoever reaches the address may read. To change anything one has to come from
 //! this machine, and not from a web page: browsers send `Origin` with every POST and DELETE, so a request that
@@ -24,11 +24,13 @@ use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+mod hosts;
 mod policies;
 mod readiness;
 #[cfg(test)]
 mod tests;
 
+pub use hosts::{HostDesk, HostError, HostPage, HostView, LostView};
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
 pub use readiness::{LastReload, Readiness, State};
 
@@ -44,6 +46,9 @@ GET /api/v1/policies
 GET /api/v1/policies/DOMAIN
 POST /api/v1/policies/DOMAIN/refresh
 DELETE /api/v1/policies/DOMAIN
+GET /api/v1/hosts
+GET /api/v1/hosts/HOST
+DELETE /api/v1/hosts/HOST
 ";
 
 /// Whoever can reload the configuration.
@@ -63,6 +68,8 @@ pub struct Admin {
     pub reload: Arc<dyn Reload>,
     /// Knows the MTA-STS policies.
     pub policies: Arc<dyn PolicyDesk>,
+    /// Knows what MX hosts have shown.
+    pub hosts: Arc<dyn HostDesk>,
 }
 
 impl fmt::Debug for Admin {
@@ -97,6 +104,11 @@ fn router(admin: Admin) -> Router {
             get(policies::show).delete(policies::forget),
         )
         .route("/api/v1/policies/{domain}/refresh", post(policies::refresh))
+        .route("/api/v1/hosts", get(hosts::list))
+        .route(
+            "/api/v1/hosts/{host}",
+            get(hosts::show).delete(hosts::forget),
+        )
         .layer(from_fn(only_from_here))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

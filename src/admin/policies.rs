@@ -134,14 +134,27 @@ pub trait PolicyDesk: Send + Sync {
 /// Which page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
-    after: Option<String>,
+    pub(super) after: Option<String>,
     limit: Option<u32>,
+}
+
+impl Page {
+    /// How many are asked for.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.unwrap_or(PAGE).clamp(1, MOST)
+    }
 }
 
 /// An answer that is no success.
 #[derive(Serialize)]
 struct Problem {
     error: String,
+}
+
+/// A response that tells what is wrong.
+pub(super) fn problem(status: StatusCode, error: &impl ToString) -> Response {
+    let error = error.to_string();
+    (status, Json(Problem { error })).into_response()
 }
 
 impl IntoResponse for PolicyError {
@@ -152,8 +165,7 @@ impl IntoResponse for PolicyError {
             Self::NotRefreshed { .. } => StatusCode::BAD_GATEWAY,
             Self::Off | Self::Store(_) | Self::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let error = self.to_string();
-        (status, Json(Problem { error })).into_response()
+        problem(status, &self)
     }
 }
 
@@ -162,7 +174,7 @@ fn domain(text: &str) -> Result<Domain, PolicyError> {
         .map_err(|error| PolicyError::NotADomain(text.to_owned(), error))
 }
 
-fn answer<T: Serialize>(result: Result<T, PolicyError>) -> Response {
+pub(super) fn answer<T: Serialize>(result: Result<T, impl IntoResponse>) -> Response {
     result.map_or_else(IntoResponse::into_response, |answer| {
         Json(answer).into_response()
     })
@@ -173,8 +185,7 @@ pub(super) async fn list(Shared(admin): Shared<Admin>, Query(page): Query<Page>)
         Ok(after) => after,
         Err(error) => return error.into_response(),
     };
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, MOST);
-    answer(admin.policies.list(after, limit).await)
+    answer(admin.policies.list(after, page.limit()).await)
 }
 
 pub(super) async fn show(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {

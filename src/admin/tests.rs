@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::name::Domain;
+use crate::name::{Domain, Host};
+use crate::policy::downgrade::{Guard, Kind, Known, Lost, Response as OnLoss, Shown};
+use crate::store::KeptHost;
 use crate::time::UnixTime;
 
 struct Answer(Result<String, String>);
@@ -20,6 +24,53 @@ fn admin(reload: Result<&str, &str>) -> Admin {
         readiness: Arc::new(Readiness::default()),
         reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
         policies: Arc::new(OnePolicy),
+        hosts: Arc::new(OneHost),
+    }
+}
+
+/// A desk that knows mx.a.example, which has lost STARTTLS, and no other host.
+struct OneHost;
+
+fn host_view(host: &Host) -> Result<HostView, HostError> {
+    if host.as_str() != "mx.a.example" {
+        return Err(HostError::Unknown(host.clone()));
+    }
+    let lost = Lost {
+        kind: Kind::Starttls,
+        since: UnixTime(60),
+    };
+    let kept = KeptHost {
+        known: Known {
+            best: Shown::Dane,
+            lost: Some(lost),
+        },
+        first: UnixTime(0),
+        seen: UnixTime(60),
+    };
+    let guard = Guard {
+        response: OnLoss::Defer,
+        hold: Duration::from_mins(1),
+    };
+    Ok(HostView::of(host, &kept, guard))
+}
+
+impl HostDesk for OneHost {
+    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>> {
+        Box::pin(async move {
+            let hosts = host_view(&"mx.a.example".parse().unwrap());
+            Ok(HostPage {
+                hosts: hosts.into_iter().collect(),
+                next: Some(format!("{after:?} {limit}")),
+            })
+        })
+    }
+
+    fn show<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<HostView, HostError>> {
+        Box::pin(async { host_view(host) })
+    }
+
+    fn forget<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), HostError>> {
+        Box::pin(async { host_view(host).map(|_| ()) })
     }
 }
 
@@ -220,4 +271,31 @@ async fn what_is_not_there_tells_what_is() {
     let (status, body) = status_and_body(&response);
     assert_eq!(status, "405");
     assert!(body.contains("POST /reload\n"), "{body}");
+}
+
+#[tokio::test]
+async fn hosts_are_listed_shown_and_forgotten() {
+    let admin = admin(Ok(""));
+    let ask = async |line: &str| {
+        let response = ask(&admin, &format!("{line} HTTP/1.1\r\n")).await;
+        let (status, body) = status_and_body(&response);
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        (status.to_owned(), body)
+    };
+    let (_, page) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
+    assert_eq!(page["next"], "Some(b.example) 7");
+    let (_, host) = ask("GET /api/v1/hosts/MX.a.example").await;
+    assert_eq!(host, page["hosts"][0]);
+    assert_eq!(host["best"], "dane");
+    assert_eq!(host["lost"]["kind"], "starttls");
+    assert_eq!(host["lost"]["until"], "1970-01-01T00:02:00Z");
+    assert_eq!(ask("DELETE /api/v1/hosts/mx.a.example").await.0, "200");
+    let (status, problem) = ask("DELETE /api/v1/hosts/mx.b.example").await;
+    assert_eq!(status, "404");
+    let why = problem["error"].as_str().unwrap();
+    assert!(
+        why.starts_with("nothing is remembered of mx.b.example"),
+        "{why}"
+    );
+    assert_eq!(ask("GET /api/v1/hosts/a..b").await.0, "400");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Error;
 use crate::audit::Audit;
 use crate::config::{Config, load_rules};
-use crate::discover::{Discover, Memory, MtaStsPolicies};
+use crate::discover::{Discover, HostMemory, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::net::dial::{Dialer, Outgoing};
@@ -28,6 +28,7 @@ pub(super) struct Lasting {
     pub(super) dead: DeadAddresses,
     pub(super) pool: Pool,
     pub(super) memory: Memory,
+    pub(super) hosts: HostMemory,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
 }
@@ -47,6 +48,7 @@ impl Lasting {
             outgoing: Outgoing::default(),
             dead: DeadAddresses::new(mx.dead_for, mx.dead_entries),
             pool: Pool::new(Arc::clone(&observer)),
+            hosts: HostMemory::new(Arc::clone(&store) as _, Arc::clone(&clock)),
             memory: Memory::new(store),
             clock,
             observer,
@@ -122,7 +124,8 @@ fn discover(
         Arc::clone(&resolver) as _,
         config.addresses,
         config.dns.failed_for,
-    );
+    )
+    .with_hosts(lasting.hosts.clone());
     let Some(settings) = config.mta_sts else {
         return Ok(discover);
     };

@@ -75,6 +75,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
         facts: &decision.facts,
         port: gate.settings.mx.port,
         roots: &gate.roots,
+        guard: gate.settings.guard,
     };
     let answer = answer(&question, &decision.verdict, attributes);
     let result = answer.result().label();

@@ -194,9 +194,11 @@ fn next_resolver(settings: &DnsSettings, old: &DnsResolver) -> Result<DnsResolve
     }
 }
 
-/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand.
+/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand; forgets hosts that
+/// no mail needs.
 pub(super) async fn keep_policies(reloader: Arc<Reloader>) {
     loop {
+        reloader.lasting.hosts.tidy().await;
         let gate = reloader.gates.load_full();
         if let Some(policies) = gate.discover.policies() {
             policies.refresh_due().await;

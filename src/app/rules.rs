@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::DocumentMut;
 
 use super::Error;
-use super::policies::remote::AdminDesk;
+use super::remote::Remote;
 use crate::cli::{
     Expiry, ExportCommand, ImportCommand, RuleAddArgs, RuleCommand, ScopeArgs, complain, print,
 };
@@ -128,8 +128,12 @@ async fn reload(config: &Config, no_reload: bool) -> Result<(), Error> {
     if no_reload {
         return Ok(());
     }
-    match AdminDesk::find(config.admin).await? {
-        Some(running) => print(&format!("{}\n", running.reload().await?)),
+    match Remote::find(config.admin, "/reload").await? {
+        Some(running) => {
+            let told = running.order().await;
+            let told = told.map_err(|no| Error::NotReloaded(no.to_string()))?;
+            print(&format!("{told}\n"));
+        }
         None => print("no waxseal runs here; the next one to start reads it\n"),
     }
     Ok(())

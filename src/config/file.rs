@@ -320,6 +320,8 @@ pub(super) struct Tls {
     pub(super) roots: Spanned<RootSet>,
     pub(super) ca_files: Vec<Spanned<PathBuf>>,
     pub(super) plaintext_fallback: bool,
+    pub(super) downgrade: Downgrade,
+    pub(super) downgrade_hold: Wait<60_000, 90>,
 }
 
 impl Default for Tls {
@@ -328,8 +330,18 @@ impl Default for Tls {
             roots: Spanned::new(0..0, RootSet::Webpki),
             ca_files: Vec::new(),
             plaintext_fallback: true,
+            downgrade: Downgrade::Warn,
+            downgrade_hold: Wait(Duration::from_hours(3 * 24)),
         }
     }
+}
+
+/// `downgrade` of `[tls]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Downgrade {
+    Warn,
+    Defer,
 }
 
 /// `roots` of `[tls]`.

@@ -13,6 +13,7 @@ use super::values::Hostname;
 use super::{AuditSettings, Config, LogSettings, Policies, dns, listener, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
+use crate::policy::downgrade::{Guard, Response};
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, MxSettings, PoolSettings, SealReply, Settings,
     Timeouts,
@@ -141,6 +142,13 @@ fn settings(file: &File) -> Settings {
             AfterFailedHandshake::Plaintext
         } else {
             AfterFailedHandshake::NextHost
+        },
+        guard: Guard {
+            response: match file.tls.downgrade {
+                file::Downgrade::Warn => Response::Warn,
+                file::Downgrade::Defer => Response::Defer,
+            },
+            hold: file.tls.downgrade_hold.0,
         },
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::dane;
 use crate::mtasts::FetchError;
-use crate::name::{Destination, Domain, MailHost};
+use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::decide::Decision;
 use crate::policy::delivery_id::DeliveryId;
+use crate::policy::downgrade::{Known, Turn};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
 use crate::policy::refusal::Refusal;
@@ -268,6 +269,15 @@ pub enum Event<'a> {
     Handshake(&'a Handshake, Duration),
     /// One address of one MX was tried: `None` = it was ready for mail.
     Attempt(&'a Peer, Option<&'a Failure>),
+    /// A host shows less than before, or does so no longer.
+    Downgrade {
+        /// The host.
+        host: &'a Host,
+        /// What has changed.
+        turn: Turn,
+        /// What is known of it now.
+        known: &'a Known,
+    },
     /// A connection was passed through, and nothing is known of the mail in it.
     PassedThrough(Ingress, Untouched),
     /// A leg ended.

@@ -130,7 +130,7 @@ impl Gate {
         let address = chosen.0.target.ip();
         let claims = identify(plan, facts, address, chosen.0.named.as_ref())
             .map_err(|(policy, failure)| Stop::Host(policy, failure))?;
-        if let Some(ready) = self.again(chosen, &claims) {
+        if let Some(ready) = self.again(chosen, &claims).await {
             trail.ready(&ready);
             match self.introduced(ready, &claims, envelope, trail).await {
                 // It has gone stale meanwhile.
@@ -159,9 +159,9 @@ impl Gate {
     }
 
     /// The connection of an earlier message, if it does for this one.
-    fn again(&self, chosen: &Chosen, claims: &Claims) -> Option<Ready> {
+    async fn again(&self, chosen: &Chosen, claims: &Claims) -> Option<Ready> {
         match chosen.take_quiet()? {
-            Line::Settled(line) => self.fitting(chosen, claims, line),
+            Line::Settled(line) => self.fitting(chosen, claims, line).await,
             other => {
                 chosen.put(other);
                 None
@@ -170,12 +170,12 @@ impl Gate {
     }
 
     /// The connection, if it has TLS where there could be TLS, and proves all that is asked for; else it is ended.
-    fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
+    async fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
         if !line.is_sealed_as(&claims.expected().requirement.demand) {
             line.dialogue.quit();
             return None;
         }
-        let ready = self.judged(chosen, claims, line).ok()?;
+        let ready = self.judged(chosen, claims, line).await.ok()?;
         if ready.link().would_block.is_some() {
             ready.quit();
             return None;
@@ -184,9 +184,20 @@ impl Gate {
     }
 
     /// The judge's word on a connection; one that is not authorized is ended.
-    fn judged(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Result<Ready, Failure> {
+    async fn judged(
+        &self,
+        chosen: &Chosen,
+        claims: &Claims,
+        line: Settled,
+    ) -> Result<Ready, Failure> {
         let address = chosen.0.target.ip();
-        match claims.authorize(line.channel(), address, self.clock.now()) {
+        let judged = claims.authorize(line.channel(), address, self.clock.now());
+        let (claim, proof) = match &judged {
+            Ok((claim, authorized)) => (*claim, Ok(authorized)),
+            Err(failure) => (claims.expected(), Err(failure)),
+        };
+        self.note(&claim.host, &claim.requirement, proof).await;
+        match judged {
             Ok((claim, authorized)) => {
                 let peer = chosen.peer(claim.host.clone());
                 Ok(line.ready(peer, authorized, &claim.requirement))
@@ -242,7 +253,7 @@ impl Gate {
         greeted.dialogue.peer = chosen.peer(expected.host.clone());
         let requirement = &expected.requirement;
         let line = self.seal(greeted, requirement, starttls, &name).await?;
-        self.judged(chosen, claims, line)
+        self.judged(chosen, claims, line).await
     }
 }
 

@@ -64,6 +64,7 @@ impl Gate {
             facts: &facts,
             port: self.settings.mx.port,
             roots: &self.roots,
+            guard: self.settings.guard,
         });
         Decision {
             rule,

@@ -25,6 +25,7 @@ mod content;
 mod dead;
 pub mod gate;
 mod leg;
+mod notes;
 mod opener;
 mod pool;
 pub mod session;

@@ -327,6 +327,7 @@ mod tests {
             mode: Mode::Enforce,
             min_version: TlsVersion::Tls12,
             server_name: None,
+            watch: None,
         };
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
         Candidate {

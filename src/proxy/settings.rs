@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::net::redirect::Redirect;
+use crate::policy::downgrade::Guard;
 use crate::policy::outcome::Ingress;
 use crate::socks::Users;
 
@@ -83,6 +84,8 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// What follows a failed handshake where plaintext is allowed.
     pub after_failed_handshake: AfterFailedHandshake,
+    /// How downgrades are met.
+    pub guard: Guard,
 }
 
 /// Whether the reply to the end of data carries the seal.

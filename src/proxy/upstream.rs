@@ -343,7 +343,9 @@ impl Gate {
         let greeted = self.greet(peer, port).await?;
         let name = &self.settings.hostname;
         let line = self.seal(greeted, requirement, starttls, name).await?;
-        match authorize(requirement, line.channel(), peer, self.clock.now()) {
+        let judged = authorize(requirement, line.channel(), peer, self.clock.now());
+        self.note(&peer.host, requirement, judged.as_ref()).await;
+        match judged {
             Ok(authorized) => Ok(Ready::new(line, authorized, requirement)),
             Err(failure) => {
                 line.dialogue.quit();

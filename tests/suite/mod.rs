@@ -10,6 +10,7 @@ mod dane;
 mod decide;
 mod delivery;
 mod dnssec;
+mod downgrade;
 mod fetch;
 mod levels;
 mod lifecycle;
