@@ -157,7 +157,8 @@ impl Default for Ports {
 pub struct App {
     listeners: Vec<(Ingress, SocketAddr)>,
     maps: Vec<SocketAddr>,
-    admin: Option<SocketAddr>,
+    /// Where it is, and its URL.
+    admin: Option<(SocketAddr, String)>,
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
     draining: watch::Sender<bool>,
@@ -242,8 +243,9 @@ impl App {
             self.tasks
                 .push(tokio::spawn(server.serve(socket, drain.clone())));
         }
-        if let Some(socket) = sockets.admin {
-            self.admin = socket.local_addr().ok();
+        if let (Some(socket), Some(listener)) = (sockets.admin, config.admin) {
+            let address = socket.local_addr().ok();
+            self.admin = address.map(|address| (address, listener.url(address)));
             let metrics = Arc::clone(&self.reloader.metrics);
             let admin = Admin {
                 render: Arc::new(move || {
@@ -256,11 +258,8 @@ impl App {
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
-            self.background.push(tokio::spawn(async move {
-                if let Err(error) = admin::serve(socket, admin, std::future::pending()).await {
-                    tracing::error!(%error, "the admin endpoint has stopped");
-                }
-            }));
+            let served = admin::serve(socket, listener, admin);
+            self.background.push(tokio::spawn(served));
         }
         let reloader = Arc::clone(&self.reloader);
         self.background.push(tokio::spawn(warn_of_expiry(reloader)));
@@ -290,7 +289,7 @@ impl App {
 
     /// Where the admin endpoint listens.
     pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin
+        self.admin.as_ref().map(|(address, _)| *address)
     }
 
     /// Reads configuration and rules again.
@@ -307,8 +306,8 @@ impl App {
         for address in &self.maps {
             let _ = writeln!(text, "waxseal: {MAP_LISTENER} on {address}");
         }
-        if let Some(admin) = self.admin {
-            let _ = writeln!(text, "waxseal: metrics on http://{admin}/metrics");
+        if let Some((_, url)) = &self.admin {
+            let _ = writeln!(text, "waxseal: metrics on {url}/metrics");
         }
         if let Some(setting) = self.postfix_setting() {
             let _ = writeln!(

@@ -18,6 +18,7 @@
 //! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |
+//! | `suite::admin` | the admin endpoint: who may do what there, from where, and what it tells |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |
 //!

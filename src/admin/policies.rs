@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::Admin;
+use super::{Admin, Problem};
 use crate::name::{Domain, NameError};
 use crate::store::Kept;
 
@@ -138,12 +138,6 @@ pub(super) struct Page {
     limit: Option<u32>,
 }
 
-/// An answer that is no success.
-#[derive(Serialize)]
-struct Problem {
-    error: String,
-}
-
 impl IntoResponse for PolicyError {
     fn into_response(self) -> Response {
         let status = match self {
@@ -152,8 +146,7 @@ impl IntoResponse for PolicyError {
             Self::NotRefreshed { .. } => StatusCode::BAD_GATEWAY,
             Self::Off | Self::Store(_) | Self::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let error = self.to_string();
-        (status, Json(Problem { error })).into_response()
+        Problem::new(status, self.to_string()).into_response()
     }
 }
 

@@ -1,7 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
+use super::access::Token;
 use super::*;
 use crate::name::Domain;
 use crate::time::UnixTime;
@@ -78,21 +78,28 @@ impl PolicyDesk for OnePolicy {
     }
 }
 
-/// Serves one request on a fresh endpoint and returns the response as it came.
+/// Serves one request on a fresh endpoint on loopback and returns the response as it came.
 async fn ask(admin: &Admin, request: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let served = tokio::spawn(serve(listener, admin.clone(), async {
-        stopped.await.ok();
-    }));
+    ask_with(admin, None, &format!("{request}Host: localhost\r\n")).await
+}
+
+/// The same, with a token and without a Host.
+async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let token = token.map(|token| Token::new(token).unwrap());
+    let listener = Listener {
+        listen: address,
+        access: Access::new(address, token, Vec::new()),
+        tls: None,
+    };
+    let served = tokio::spawn(serve(socket, listener, admin.clone()));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request}Host: x\r\nConnection: close\r\n\r\n");
+    let request = format!("{request}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
-    stop.send(()).unwrap();
-    served.await.unwrap().unwrap();
+    served.abort();
     response
 }
 
@@ -139,7 +146,7 @@ async fn a_failed_reload_is_told_and_waxseal_stays_ready() {
         status_and_body(&response),
         (
             "500",
-            "not reloaded, the configuration before stays in force: x.toml:1:1: wrong\n"
+            r#"{"status":500,"title":"Internal Server Error","detail":"not reloaded, the configuration before stays in force: x.toml:1:1: wrong"}"#
         )
     );
     admin.readiness.reloaded(LastReload {
@@ -162,13 +169,55 @@ async fn a_reload_is_for_this_machine_and_not_for_web_pages() {
     assert_eq!(status_and_body(&response), ("200", "7 rules\n"));
     let response = ask(&admin, "POST /reload HTTP/1.1\r\nOrigin: http://x\r\n").await;
     assert_eq!(status_and_body(&response).0, "403");
-    let from = |peer: &str, method| refusal(peer.parse().unwrap(), &method, &HeaderMap::new());
-    for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-        assert_eq!(from(here, Method::POST), None, "{here}");
+}
+
+#[tokio::test]
+async fn a_refusal_names_its_cure_and_no_answer_is_kept() {
+    let admin = admin(Ok("7 rules"));
+    let token = Some("0123456789abcdef");
+    for (request, status, says) in [
+        (
+            "POST /reload HTTP/1.1\r\nHost: localhost\r\n",
+            "401",
+            "www-authenticate: Bearer\r\n",
+        ),
+        (
+            "POST /reload HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer 0123456789abcdef\r\n",
+            "200",
+            "7 rules\n",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nHost: rebound.example\r\n",
+            "421",
+            "[admin] hosts",
+        ),
+        (
+            "GET /nowhere HTTP/1.1\r\nHost: rebound.example\r\n",
+            "421",
+            "[admin] hosts",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:1\r\n",
+            "200",
+            "waxseal_rules 7\n",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\n",
+            "421",
+            "application/problem+json",
+        ),
+    ] {
+        let response = ask_with(&admin, token, request).await;
+        assert_eq!(status_and_body(&response).0, status, "{request}");
+        assert!(response.contains(says), "{request}: {response}");
+        for header in [
+            "cache-control: no-store\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "frame-ancestors 'none'\r\n",
+        ] {
+            assert!(response.contains(header), "{request}: {response}");
+        }
     }
-    assert!(from("192.0.2.1", Method::POST).is_some());
-    assert!(from("192.0.2.1", Method::DELETE).is_some());
-    assert_eq!(from("192.0.2.1", Method::GET), None);
 }
 
 #[tokio::test]
@@ -196,7 +245,11 @@ async fn policies_are_shown_refreshed_and_forgotten() {
             "no answer in time",
         ),
         ("DELETE /api/v1/policies/a.example", "200", "null"),
-        ("DELETE /api/v1/policies/b.example", "404", "error"),
+        (
+            "DELETE /api/v1/policies/b.example",
+            "404",
+            "\"detail\":\"no MTA-STS policy",
+        ),
         ("PUT /api/v1/policies/a.example", "405", "DELETE"),
     ] {
         let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
@@ -215,9 +268,9 @@ async fn what_is_not_there_tells_what_is() {
     let response = ask(&admin, "GET /metrix HTTP/1.1\r\n").await;
     let (status, body) = status_and_body(&response);
     assert_eq!(status, "404");
-    assert!(body.contains("GET /metrics\n"), "{body}");
+    assert!(body.contains("GET /metrics\\n"), "{body}");
     let response = ask(&admin, "GET /reload HTTP/1.1\r\n").await;
     let (status, body) = status_and_body(&response);
     assert_eq!(status, "405");
-    assert!(body.contains("POST /reload\n"), "{body}");
+    assert!(body.contains("POST /reload\\n"), "{body}");
 }

@@ -104,7 +104,7 @@ pub(super) async fn run(config: &Config, args: &PolicyArgs) -> Result<(), Error>
 
 /// Whoever runs and answers at the admin endpoint; else the store.
 async fn desk(config: &Config) -> Result<Box<dyn PolicyDesk>, Error> {
-    if let Some(remote) = remote::AdminDesk::find(config.admin).await? {
+    if let Some(remote) = remote::AdminDesk::find(config.admin.as_ref()).await? {
         return Ok(Box::new(remote));
     }
     let gate = gate_to_ask(config).await?;

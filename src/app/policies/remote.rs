@@ -1,21 +1,19 @@
 //! The policies of a waxseal that runs, over its admin endpoint.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::{Client, Method, Response, StatusCode, Url};
-use serde::Deserialize;
+use reqwest::{Client, Method, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::admin::{PolicyDesk, PolicyError, PolicyPage, PolicyView};
+use crate::admin::access::Token;
+use crate::admin::{Listener, PolicyDesk, PolicyError, PolicyPage, PolicyView, Problem};
 use crate::app::Error;
 use crate::name::Domain;
+use crate::net::tls::pinned;
 
 /// Whether somebody listens is known at once on this machine.
 const FIND: Duration = Duration::from_secs(2);
@@ -26,28 +24,26 @@ const PATIENCE: Duration = Duration::from_mins(3);
 pub(super) struct AdminDesk {
     client: Client,
     base: Url,
-}
-
-/// Its answer where it says no.
-#[derive(Deserialize)]
-struct Problem {
-    error: String,
+    /// For `Authorization`, where the endpoint has a token.
+    bearer: Option<String>,
 }
 
 impl AdminDesk {
     /// Finds out whether anybody listens at `admin`.
-    pub(super) async fn find(admin: Option<SocketAddr>) -> Result<Option<Self>, Error> {
-        let Some(admin) = admin.map(reachable) else {
+    pub(super) async fn find(admin: Option<&Listener>) -> Result<Option<Self>, Error> {
+        let Some(admin) = admin else {
             return Ok(None);
         };
-        let connected = timeout(FIND, TcpStream::connect(admin)).await;
+        let address = reachable(admin.listen);
+        let connected = timeout(FIND, TcpStream::connect(address)).await;
         if !matches!(connected, Ok(Ok(_))) {
             return Ok(None);
         }
-        let base = Url::parse(&format!("http://{admin}/api/v1/policies"));
+        let base = Url::parse(&format!("{}/api/v1/policies", admin.url(address)));
         Ok(Some(Self {
-            client: client()?,
+            client: client(admin)?,
             base: base.map_err(|error| Error::Http(error.to_string()))?,
+            bearer: admin.access.token().map(Token::bearer),
         }))
     }
 
@@ -64,7 +60,11 @@ impl AdminDesk {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let response = self.client.request(method, url).send().await;
+        let mut request = self.client.request(method, url);
+        if let Some(bearer) = &self.bearer {
+            request = request.header(header::AUTHORIZATION, bearer);
+        }
+        let response = request.send().await;
         let response = response.map_err(|error| broken(&error))?;
         if response.status().is_success() {
             return response_json(response).await;
@@ -79,7 +79,7 @@ async fn refusal(response: Response, domain: Option<&str>) -> PolicyError {
     let domain = domain.and_then(|domain| domain.parse().ok());
     let body = response.text().await.unwrap_or_default();
     let why = match serde_json::from_str::<Problem>(&body) {
-        Ok(problem) => problem.error,
+        Ok(problem) => problem.detail,
         Err(_) => format!("the admin endpoint says {status}: {}", body.trim()),
     };
     match (status, domain) {
@@ -108,16 +108,12 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A client for plain HTTP. The library wants to know its TLS all the same; this one trusts nobody.
-fn client() -> Result<Client, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
+/// A client that trusts the certificate of the endpoint, and nobody else.
+fn client(admin: &Listener) -> Result<Client, Error> {
+    let certificate = admin.tls.as_ref().map(|tls| tls.certificate.clone());
     let builder = Client::builder().no_proxy().timeout(PATIENCE);
     builder
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(pinned::client(certificate)?)
         .build()
         .map_err(|error| Error::Http(error.to_string()))
 }
