@@ -24,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
+use crate::metrics::hour::LastHour;
 use crate::net::https;
 use crate::net::inherited::Inherited;
 use crate::net::resolver::SetupError;
@@ -35,6 +36,7 @@ use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
+mod overview;
 mod policies;
 mod postfix;
 mod reload;
@@ -42,6 +44,7 @@ mod signals;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
+use overview::Overview;
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
@@ -174,8 +177,10 @@ impl App {
             mut inherited,
         } = ports;
         let metrics = Arc::new(Metrics::new()?);
+        let hour = Arc::new(LastHour::new(Arc::clone(&clock)));
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
+            hour: Arc::clone(&hour),
             journal: Journal,
         });
         let (sockets, own) = bind_all(&config, &mut inherited).await?;
@@ -210,7 +215,7 @@ impl App {
             tasks: Vec::new(),
             background: Vec::new(),
         };
-        app.serve(config, sockets, &drain);
+        app.serve(config, sockets, hour, &drain);
         app.background.push(tokio::spawn(watch_dnssec(
             Arc::clone(&app.reloader),
             in_force,
@@ -221,7 +226,13 @@ impl App {
         Ok(app)
     }
 
-    fn serve(&mut self, config: Config, sockets: Sockets, drain: &watch::Receiver<bool>) {
+    fn serve(
+        &mut self,
+        config: Config,
+        sockets: Sockets,
+        hour: Arc<LastHour>,
+        drain: &watch::Receiver<bool>,
+    ) {
         for (socket, listener) in sockets.listeners.into_iter().zip(config.listeners) {
             self.listeners.extend(
                 socket
@@ -256,6 +267,7 @@ impl App {
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
+                overview: Arc::new(Overview::new(Arc::clone(&self.reloader), hour)),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             let served = admin::serve(socket, listener, admin);

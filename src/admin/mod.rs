@@ -1,8 +1,8 @@
-//! The admin endpoint: metrics, health, MTA-STS policies, and the order to reload.
+//! The admin endpoint: metrics, health, what became of mail, policies, rules, and the order to reload.
 //!
 //! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
 //! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again. Below
-//! `/api/v1/policies` are the remembered policies, as JSON.
+//! `/api/v1` is what programs and the page ask for, as JSON; [`openapi`] describes it.
 //!
 //! [`access`] tells who may read and who may change something. Every answer says that it is not to be kept, and
 //! tells browsers to load nothing from elsewhere.
@@ -17,41 +17,45 @@ use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use serde::Serialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
+use utoipa::ToSchema;
+
+use crate::name::{Destination, Domain};
 
 pub mod access;
+mod check;
+mod openapi;
 mod policies;
 mod problem;
 mod readiness;
+mod rules;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod totals;
 
+pub use check::TooBusy;
+pub use openapi::openapi;
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
 pub use problem::Problem;
-pub use readiness::{LastReload, Readiness, State};
+pub use readiness::{
+    DnssecView, HealthView, LastReload, ProbeView, Readiness, ReloadView, State, StoreView,
+};
+pub use rules::{RulePage, RuleView};
+pub use totals::{MinuteView, TotalsView};
 
 use access::{Access, Asked, Purpose, Refusal};
 use serve::Sender;
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
-
-const PATHS: &str = "\
-GET /metrics
-GET /healthz
-GET /readyz
-POST /reload
-GET /api/v1/policies
-GET /api/v1/policies/DOMAIN
-POST /api/v1/policies/DOMAIN/refresh
-DELETE /api/v1/policies/DOMAIN
-";
 
 /// What is for everybody to read.
 const OPEN: [&str; 1] = ["/healthz"];
@@ -106,6 +110,20 @@ pub trait Reload: Send + Sync {
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
 }
 
+/// Whoever knows what waxseal is doing.
+pub trait Overview: Send + Sync {
+    /// What became of mail.
+    fn totals(&self) -> TotalsView;
+    /// At most `limit` rules behind the first `skip`.
+    fn rules(&self, skip: usize, limit: usize) -> RulePage;
+    /// What mail to `destination` would meet, as `waxseal check --json` prints it.
+    fn check(
+        &self,
+        destination: Destination,
+        sender: Option<Domain>,
+    ) -> BoxFuture<'_, Result<Value, TooBusy>>;
+}
+
 /// What the endpoint shows and does.
 #[derive(Clone)]
 pub struct Admin {
@@ -117,6 +135,8 @@ pub struct Admin {
     pub reload: Arc<dyn Reload>,
     /// Knows the MTA-STS policies.
     pub policies: Arc<dyn PolicyDesk>,
+    /// Knows what waxseal is doing.
+    pub overview: Arc<dyn Overview>,
 }
 
 impl fmt::Debug for Admin {
@@ -134,17 +154,10 @@ pub async fn serve(socket: TcpListener, listener: Listener, admin: Admin) {
 }
 
 fn router(admin: Admin, access: Arc<Access>) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/reload", post(reload))
-        .route("/api/v1/policies", get(policies::list))
-        .route(
-            "/api/v1/policies/{domain}",
-            get(policies::show).delete(policies::forget),
-        )
-        .route("/api/v1/policies/{domain}/refresh", post(policies::refresh))
+    let (documented, api) = openapi::documented().split_for_parts();
+    let api = serde_json::to_value(api).unwrap_or_default();
+    documented
+        .route("/api/v1/openapi.json", get(|| async { Json(api) }))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(access, admit))
@@ -207,40 +220,86 @@ async fn with_headers(mut response: Response) -> Response {
     response
 }
 
+/// The metrics, in the text format of Prometheus
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = METRICS_TYPE)))]
 async fn metrics(Shared(admin): Shared<Admin>) -> Response {
     ([(header::CONTENT_TYPE, METRICS_TYPE)], (admin.render)()).into_response()
 }
 
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, body = String)))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// Whether waxseal takes mail
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = HealthView),
+    (status = 503, description = "It starts or drains", body = HealthView),
+))]
 async fn readyz(Shared(admin): Shared<Admin>) -> Response {
     let status = match admin.readiness.state() {
         State::Ready => StatusCode::OK,
         State::Starting | State::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let body = format!("{}\n", admin.readiness.detail());
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, body).into_response()
+    (status, Json(admin.readiness.view())).into_response()
 }
 
-async fn reload(Shared(admin): Shared<Admin>) -> Response {
-    match admin.reload.reload().await {
-        Ok(text) => format!("{text}\n").into_response(),
-        Err(text) => {
-            let detail = format!("not reloaded, the configuration before stays in force: {text}");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
-        }
-    }
+/// How waxseal is
+#[utoipa::path(get, path = "/api/v1/health", responses(
+    (status = 200, body = HealthView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn health(Shared(admin): Shared<Admin>) -> Json<HealthView> {
+    Json(admin.readiness.view())
+}
+
+/// What came of a reload.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReloadedView {
+    /// What is in force now.
+    result: String,
+}
+
+/// Read configuration and rules again
+#[utoipa::path(post, path = "/api/v1/reload", responses(
+    (status = 200, body = ReloadedView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn reload(Shared(admin): Shared<Admin>) -> Result<Json<ReloadedView>, Problem> {
+    let result = admin
+        .reload
+        .reload()
+        .await
+        .map_err(|why| not_reloaded(&why))?;
+    Ok(Json(ReloadedView { result }))
+}
+
+/// Read configuration and rules again, told in plain text
+#[utoipa::path(post, path = "/reload", responses(
+    (status = 200, body = String),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn reload_as_text(Shared(admin): Shared<Admin>) -> Result<String, Problem> {
+    let result = admin
+        .reload
+        .reload()
+        .await
+        .map_err(|why| not_reloaded(&why))?;
+    Ok(format!("{result}\n"))
+}
+
+fn not_reloaded(why: &str) -> Problem {
+    let detail = format!("not reloaded, the configuration before stays in force: {why}");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
 }
 
 async fn not_found() -> Problem {
-    let detail = format!("not here; there are:\n{PATHS}");
+    let detail = "not here; /api/v1/openapi.json tells what there is";
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
 async fn wrong_method() -> Problem {
-    let detail = format!("not with this method; there are:\n{PATHS}");
+    let detail = "not with this method; /api/v1/openapi.json tells what there is";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

@@ -1,12 +1,18 @@
 //! Answers that are no success, as RFC 9457 has them.
 
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Things on one page, unless the question says otherwise; and at most.
+const PAGE: u32 = 100;
+const MOST: u32 = 1000;
 
 /// RFC 9457 §3: what is wrong. The type is `about:blank`, so that the title is that of the status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// The status of the response.
     pub status: u16,
@@ -23,6 +29,29 @@ impl Problem {
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             detail: detail.into(),
         }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+/// How many things go on a page.
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked.unwrap_or(PAGE) {
+        limit @ 1..=MOST => Ok(limit),
+        other => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("`limit` is a number from 1 to {MOST}, and not {other}"),
+        )),
     }
 }
 

@@ -20,6 +20,43 @@ fn admin(reload: Result<&str, &str>) -> Admin {
         readiness: Arc::new(Readiness::default()),
         reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
         policies: Arc::new(OnePolicy),
+        overview: Arc::new(Quiet),
+    }
+}
+
+/// A waxseal that has one rule, and too many checks under way for any but the domain a.example.
+struct Quiet;
+
+impl Overview for Quiet {
+    fn totals(&self) -> TotalsView {
+        TotalsView {
+            since: UnixTime(0).to_string(),
+            sealed: 3,
+            open: 2,
+            blocked: 1,
+            would_block: 0,
+            failed: 0,
+            rejected: 0,
+            last_hour: Vec::new(),
+        }
+    }
+
+    fn rules(&self, skip: usize, limit: usize) -> RulePage {
+        RulePage {
+            loaded: UnixTime(0).to_string(),
+            total: skip,
+            rules: Vec::new(),
+            next: Some(limit),
+        }
+    }
+
+    fn check(
+        &self,
+        destination: Destination,
+        sender: Option<Domain>,
+    ) -> BoxFuture<'_, Result<Value, TooBusy>> {
+        let free = destination.to_string() == "a.example";
+        Box::pin(async move { free.then(|| format!("{sender:?}").into()).ok_or(TooBusy) })
     }
 }
 
@@ -130,10 +167,14 @@ async fn ready_means_ready_for_mail() {
     ] {
         admin.readiness.enter(state);
         let response = ask(&admin, "GET /readyz HTTP/1.1\r\n").await;
-        let body = format!(
-            "{{\"dnssec\":null,\"last_reload\":null,\"state\":\"{word}\",\"store\":null}}\n"
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status);
+        let begin = format!("{{\"state\":\"{word}\",\"version\":\"");
+        assert!(body.starts_with(&begin), "{body}");
+        assert!(
+            body.ends_with("\"last_reload\":null,\"dnssec\":null,\"store\":null}"),
+            "{body}"
         );
-        assert_eq!(status_and_body(&response), (status, body.as_str()));
     }
 }
 
@@ -157,7 +198,9 @@ async fn a_failed_reload_is_told_and_waxseal_stays_ready() {
     let (status, body) = status_and_body(&response);
     assert_eq!(status, "200");
     assert!(
-        body.contains("\"at\":\"1970-01-01T00:00:00Z\",\"detail\":\"x.toml:1:1: wrong\""),
+        body.contains(
+            r#""result":"failed","at":"1970-01-01T00:00:00Z","detail":"x.toml:1:1: wrong""#
+        ),
         "{body}"
     );
 }
@@ -226,12 +269,15 @@ async fn policies_are_shown_refreshed_and_forgotten() {
     for (request, status, says) in [
         ("GET /api/v1/policies", "200", "\"next\":\"None 100\""),
         (
-            "GET /api/v1/policies?after=b.example&limit=9999",
+            "GET /api/v1/policies?after=b.example&limit=1000",
             "200",
             "Some(b.example) 1000",
         ),
         ("GET /api/v1/policies?after=a..b", "400", "is not a domain"),
         ("GET /api/v1/policies?limit=x", "400", "limit"),
+        ("GET /api/v1/policies?limit=1001", "400", "from 1 to 1000"),
+        ("GET /api/v1/policies?page=2", "400", "unknown field"),
+        ("GET /api/v1/policies/%ff", "400", "UTF-8"),
         (
             "GET /api/v1/policies/A.example",
             "200",
@@ -244,13 +290,13 @@ async fn policies_are_shown_refreshed_and_forgotten() {
             "502",
             "no answer in time",
         ),
-        ("DELETE /api/v1/policies/a.example", "200", "null"),
+        ("DELETE /api/v1/policies/a.example", "204", ""),
         (
             "DELETE /api/v1/policies/b.example",
             "404",
             "\"detail\":\"no MTA-STS policy",
         ),
-        ("PUT /api/v1/policies/a.example", "405", "DELETE"),
+        ("PUT /api/v1/policies/a.example", "405", "openapi.json"),
     ] {
         let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
         let (found, body) = status_and_body(&response);
@@ -263,14 +309,95 @@ async fn policies_are_shown_refreshed_and_forgotten() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_tells_what_is() {
+async fn totals_rules_health_and_checks_are_told() {
+    let admin = admin(Ok("7 rules"));
+    for (request, status, says) in [
+        (
+            "GET /api/v1/totals",
+            "200",
+            r#""sealed":3,"open":2,"blocked":1,"#,
+        ),
+        (
+            "GET /api/v1/rules",
+            "200",
+            r#""total":0,"rules":[],"next":100}"#,
+        ),
+        (
+            "GET /api/v1/rules?skip=5&limit=7",
+            "200",
+            r#""total":5,"rules":[],"next":7}"#,
+        ),
+        ("GET /api/v1/rules?skip=-1", "400", "skip"),
+        ("GET /api/v1/rules?limit=0", "400", "from 1 to 1000"),
+        ("GET /api/v1/health", "200", r#""state":"starting""#),
+        ("GET /api/v1/check/A.example", "200", r#""None""#),
+        (
+            "GET /api/v1/check/a.example?sender=b.example",
+            "200",
+            "b.example",
+        ),
+        (
+            "GET /api/v1/check/a.example?sender=b..example",
+            "400",
+            "`b..example` is not a domain",
+        ),
+        ("GET /api/v1/check/a..b", "400", "`a..b` is not a domain"),
+        ("GET /api/v1/check/b.example", "429", "too many checks"),
+        ("POST /api/v1/reload", "200", r#"{"result":"7 rules"}"#),
+        ("GET /api/v1/openapi.json", "200", r#""openapi":"3.1.0""#),
+    ] {
+        let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status, "{request}: {body}");
+        assert!(body.contains(says), "{request}: {body}");
+        let kind = if status == "200" {
+            "application/json"
+        } else {
+            "application/problem+json"
+        };
+        assert!(
+            response.contains(&format!("content-type: {kind}\r\n")),
+            "{response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_points_at_what_is() {
     let admin = admin(Ok(""));
-    let response = ask(&admin, "GET /metrix HTTP/1.1\r\n").await;
-    let (status, body) = status_and_body(&response);
-    assert_eq!(status, "404");
-    assert!(body.contains("GET /metrics\\n"), "{body}");
-    let response = ask(&admin, "GET /reload HTTP/1.1\r\n").await;
-    let (status, body) = status_and_body(&response);
-    assert_eq!(status, "405");
-    assert!(body.contains("POST /reload\\n"), "{body}");
+    for (request, status) in [("GET /metrix", "404"), ("GET /reload", "405")] {
+        let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status);
+        assert!(
+            body.contains("/api/v1/openapi.json tells what there is"),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn all_that_the_description_names_is_described() {
+    let document = serde_json::to_string(&openapi()).unwrap();
+    let api: Value = serde_json::from_str(&document).unwrap();
+    let operations = |path: &Value| {
+        path.as_object()
+            .unwrap()
+            .values()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let paths: Vec<&Value> = api["paths"].as_object().unwrap().values().collect();
+    assert!(paths.len() >= 10, "{document}");
+    for operation in paths.into_iter().flat_map(operations) {
+        assert!(operation["summary"].is_string(), "{operation}");
+    }
+    for schema in api["components"]["schemas"].as_object().unwrap().values() {
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            assert!(
+                property.to_string().contains("\"description\":"),
+                "{name}: {property}"
+            );
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::config::{Config, load_rules};
 use crate::discover::{Discover, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::metrics::hour::LastHour;
 use crate::net::dial::{Dialer, Outgoing};
 use crate::net::https::HttpsFetcher;
 use crate::net::resolver::DnsResolver;
@@ -61,12 +62,14 @@ impl Observer for Silent {
 /// Counts and logs.
 pub(super) struct Observers {
     pub(super) metrics: Arc<Metrics>,
+    pub(super) hour: Arc<LastHour>,
     pub(super) journal: Journal,
 }
 
 impl Observer for Observers {
     fn record(&self, event: Event<'_>) {
         self.metrics.record(event);
+        self.hour.record(event);
         self.journal.record(event);
     }
 }

@@ -87,7 +87,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
         }
     }
     Told {
-        rule: decision.rule.map(|rule| rule.origin.clone()),
+        rule: decision.rule.map(|rule| rule.hit().clone()),
         answer,
     }
 }

@@ -13,6 +13,8 @@ use crate::policy::handshake::{TlsVersion, WhyPlaintext};
 use crate::policy::outcome::Seal;
 use crate::smtp::reply::Reply;
 
+mod hour;
+
 fn peer() -> Peer {
     Peer {
         host: MailHost::Named("mx.a.example".parse().unwrap()),

@@ -14,6 +14,11 @@ use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::requirement::{Mode, Roots};
 use crate::time::UnixTime;
 
+mod hits;
+mod words;
+
+pub use hits::Hits;
+
 /// One rule, for one pattern and one sender scope.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -39,6 +44,8 @@ pub struct Rule {
     pub expires: Option<UnixTime>,
     /// Where it stands.
     pub origin: Origin,
+    /// How often it was in force.
+    pub hits: Hits,
 }
 
 /// File and line of a rule.
@@ -147,21 +154,6 @@ pub enum Level {
     Fingerprint(Arc<[Fingerprint]>),
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::May => "may",
-            Self::Encrypt => "encrypt",
-            Self::Standard(Floor::May) => "standard (floor may)",
-            Self::Standard(Floor::Encrypt) => "standard (floor encrypt)",
-            Self::DaneOnly => "dane-only",
-            Self::Secure { .. } => "secure",
-            Self::Fingerprint(_) => "fingerprint",
-        })
-    }
-}
-
 /// The least that `standard` asks where the destination publishes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Floor {
@@ -218,12 +210,6 @@ pub struct Route {
     pub host: Destination,
     /// The port.
     pub port: u16,
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
 }
 
 /// Two rules that could both win.
@@ -372,6 +358,12 @@ impl Rule {
             Level::Secure { matches, .. } => matches.contains(&NameMatch::MtaSts),
             _ => false,
         }
+    }
+
+    /// Takes note that the rule was in force for mail, and tells where it stands.
+    pub fn hit(&self) -> &Origin {
+        self.hits.add();
+        &self.origin
     }
 
     /// True when the rule's day has come.

@@ -174,7 +174,7 @@ impl Leg {
         {
             self.chosen = None;
         }
-        self.rule = decision.rule.map(|rule| rule.origin.clone());
+        self.rule = decision.rule.map(|rule| rule.hit().clone());
         match decision.verdict {
             Verdict::Deliver(plan) => Ok((decision.facts, plan)),
             Verdict::Stop { failure, policy } => {

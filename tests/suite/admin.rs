@@ -1,8 +1,11 @@
 //! The admin endpoint of a waxseal that runs.
 
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 
-use crate::support::{house::House, mx::Script, world::World};
+use serde_json::Value;
+
+use crate::support::{house::House, http, mx::Script, world::World};
 
 const TOKEN: &str = "0123456789abcdef-the-token";
 
@@ -70,4 +73,60 @@ async fn the_command_shows_the_token_and_knows_the_certificate() {
         let (code, said) = list(&world.house, admin).await;
         assert_eq!((code, said.contains(complaint)), (Some(1), true), "{said}");
     }
+}
+
+#[tokio::test]
+async fn the_api_tells_of_mail_rules_and_checks() {
+    let world = World::one(Script::default()).await;
+    let admin = world.house.admin();
+    world.house.write_rules(
+        "[[rule]]\ndomains = ['a.test', '.b.test']\nsenders = ['b.test']\ntls = 'encrypt'\nmode = 'observe'\nreason = 'r'\nexpires = 2199-01-01",
+    );
+    assert_eq!(http::post(admin, "/api/v1/reload", "").await.status, 200);
+    assert!(world.send("u@a.test").await.is_positive());
+
+    let totals = json(admin, "/api/v1/totals").await;
+    assert_eq!(
+        (&totals["sealed"], &totals["open"]),
+        (&0.into(), &1.into()),
+        "{totals}"
+    );
+    let minutes = totals["last_hour"].as_array().unwrap();
+    let open: u64 = minutes
+        .iter()
+        .map(|minute| minute["open"].as_u64().unwrap())
+        .sum();
+    assert_eq!((minutes.len(), open), (60, 1), "{totals}");
+
+    let page = json(admin, "/api/v1/rules?limit=1").await;
+    assert_eq!(
+        (&page["total"], &page["next"]),
+        (&2.into(), &1.into()),
+        "{page}"
+    );
+    let rule = &page["rules"][0];
+    let expected = serde_json::json!({
+        "origin": "50-test.toml:1", "pattern": "a.test", "sender": "b.test", "tls": "encrypt", "mode": "observe",
+        "route": null, "reason": "r", "expires": "2199-01-01T00:00:00Z", "expired": false, "hits": 1,
+    });
+    assert_eq!(*rule, expected, "mail met the rule once");
+    let rest = json(admin, "/api/v1/rules?skip=1").await;
+    assert_eq!(rest["rules"][0]["pattern"], ".b.test", "{rest}");
+    assert_eq!(
+        (&rest["rules"][0]["hits"], &rest["next"]),
+        (&0.into(), &Value::Null)
+    );
+
+    let check = json(admin, "/api/v1/check/a.test?sender=b.test").await;
+    assert_eq!(check["rule"]["origin"], "50-test.toml:1", "{check}");
+    assert_eq!(check["hosts"][0]["host"], "mx.a.test", "{check}");
+    let again = json(admin, "/api/v1/rules").await;
+    assert_eq!(again["rules"][0]["hits"], 1, "a check is no mail");
+    assert_eq!(json(admin, "/api/v1/health").await["state"], "ready");
+}
+
+async fn json(admin: SocketAddr, path: &str) -> Value {
+    let response = http::get(admin, path).await;
+    assert_eq!(response.status, 200, "{path}: {}", response.body);
+    serde_json::from_str(&response.body).unwrap()
 }

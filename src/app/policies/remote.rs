@@ -90,7 +90,9 @@ async fn refusal(response: Response, domain: Option<&str>) -> PolicyError {
 
 async fn response_json<T: DeserializeOwned>(response: Response) -> Result<T, PolicyError> {
     let body = response.bytes().await.map_err(|error| broken(&error))?;
-    serde_json::from_slice(&body)
+    // 204 has nothing to say.
+    let body = if body.is_empty() { b"null" } else { &*body };
+    serde_json::from_slice(body)
         .map_err(|error| PolicyError::Refused(format!("the answer makes no sense: {error}")))
 }
 
