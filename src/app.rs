@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
+use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
 use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, print};
 use crate::config::{Config, ConfigError};
@@ -182,6 +183,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             hour: Arc::clone(&hour),
             journal: Journal,
+            audit: Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock))),
         });
         let (sockets, own) = bind_all(&config, &mut inherited).await?;
         inherited.close_others();

@@ -57,29 +57,13 @@ fn not_fetched(domain: &Domain, error: &FetchError, remembered: Option<UnixTime>
     warn!(%domain, reason, "the MTA-STS policy cannot be fetched{still}: {error}");
 }
 
-/// How a leg ended, in one word.
-fn result(end: &End) -> &'static str {
-    match end {
-        End::Delivered(_) => "delivered",
-        End::Rejected(reply) if reply.code() >= 500 => "rejected",
-        End::Failed(failure) if failure.is_about_policy() => "blocked",
-        End::Failed(failure) if failure.reply().code() >= 500 => "refused",
-        End::Rejected(_) | End::Failed(_) => "deferred",
-        End::Abandoned => "abandoned",
-    }
-}
-
 fn leg(outcome: &Outcome) {
     let link = outcome.link.as_ref();
-    let (reply, why) = match &outcome.end {
-        End::Delivered(reply) | End::Rejected(reply) => (Some(reply.status()), None),
-        End::Failed(failure) => (Some(failure.reply().status()), Some(failure.to_string())),
-        End::Abandoned => (None, None),
-    };
     let tls = link.and_then(tls_of);
     info!(
+        id = %outcome.id,
         listener = outcome.listener.label(),
-        result = result(&outcome.end),
+        result = outcome.end.word(),
         domain = %outcome.destination,
         sender = outcome.sender.as_ref().map(tracing::field::display),
         host = link.map(|link| tracing::field::display(&link.host)),
@@ -93,8 +77,8 @@ fn leg(outcome: &Outcome) {
         tls = tls.as_ref().map(|tls| tls.version.as_str()),
         cipher = tls.as_ref().map(|tls| tls.cipher),
         key_exchange = tls.as_ref().map(|tls| tls.key_exchange),
-        reply,
-        why,
+        reply = outcome.end.status(),
+        why = outcome.end.failure().map(Failure::to_string),
         recipients = outcome.recipients,
         bytes = outcome.octets,
         elapsed = outcome.elapsed.as_secs_f64(),
@@ -119,6 +103,7 @@ fn tested(result: &Result<(), Failure>) -> &'static str {
 
 fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
     warn!(
+        id = %outcome.id,
         domain = %outcome.destination,
         rule = outcome.rule.as_ref().map(tracing::field::display),
         reason = failure.reason(),
@@ -129,6 +114,7 @@ fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
 
 fn would_have_failed(outcome: &Outcome, failure: &Failure) {
     warn!(
+        id = %outcome.id,
         domain = %outcome.destination,
         reason = failure.reason(),
         "delivered, but the domain's MTA-STS policy would have forbidden this in mode enforce instead of testing: {failure}"
@@ -211,9 +197,12 @@ mod tests {
     use crate::policy::failure::Unreached;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::outcome::Ingress;
+    use crate::policy::requirement::{Demand, Mode, Requirement};
     use crate::policy::rules::Origin;
     use crate::policy::verdict::Policy;
     use crate::smtp::reply::Reply;
+
+    const ID: &str = "01kb5cw8r0v4q8zj2m6tn3x9fy";
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -255,6 +244,7 @@ mod tests {
 
     fn outcome() -> Outcome {
         Outcome {
+            id: ID.parse().unwrap(),
             listener: Ingress::Lmtp,
             destination: "a.example".parse().unwrap(),
             sender: Some("s.example".parse().unwrap()),
@@ -263,10 +253,21 @@ mod tests {
                 file: "50.toml".into(),
                 line: 3,
             }),
+            decision: None,
+            attempts: Vec::new(),
             link: Some(Link {
                 host: crate::name::MailHost::Named("mx.a.example".parse().unwrap()),
                 address: "192.0.2.1".parse().unwrap(),
                 policy: Policy::Rule,
+                requirement: Arc::new(Requirement {
+                    demand: Demand::Encryption,
+                    tested: None,
+                    policy: Policy::Rule,
+                    mode: Mode::Enforce,
+                    min_version: TlsVersion::Tls12,
+                    server_name: None,
+                }),
+                handshake: None,
                 tlsa: None,
                 seal: Seal::Tls {
                     version: TlsVersion::Tls13,
@@ -295,7 +296,7 @@ mod tests {
     fn a_leg_is_one_line_without_any_mailbox() {
         assert_eq!(
             lines(&[Event::Outcome(&outcome())]).trim(),
-            "INFO listener=\"lmtp\" result=\"delivered\" domain=a.example sender=s.example \
+            "INFO id=01kb5cw8r0v4q8zj2m6tn3x9fy listener=\"lmtp\" result=\"delivered\" domain=a.example sender=s.example \
              host=mx.a.example address=192.0.2.1 policy=\"rule\" rule=50.toml:3 \
              encryption=\"tls\" authentication=\"pkix\" tls=\"TLSv1.3\" \
              cipher=\"TLS_AES_256_GCM_SHA384\" key_exchange=\"X25519MLKEM768\" \
@@ -348,7 +349,7 @@ mod tests {
         };
         assert_eq!(
             lines(&[Event::Outcome(&outcome)]).trim(),
-            "INFO listener=\"lmtp\" result=\"blocked\" domain=a.example policy=\"rule\" \
+            "INFO id=01kb5cw8r0v4q8zj2m6tn3x9fy listener=\"lmtp\" result=\"blocked\" domain=a.example policy=\"rule\" \
              reply=\"451 4.7.4\" why=\"mx.a.example[192.0.2.1]: TLS is required, but STARTTLS is not offered\" \
              recipients=2 bytes=1234 elapsed=1.5"
         );
@@ -373,7 +374,7 @@ mod tests {
             "{lines}"
         );
         assert!(
-            warning.ends_with("domain=a.example rule=50.toml:3 reason=\"starttls-not-supported\""),
+            warning.ends_with("id=01kb5cw8r0v4q8zj2m6tn3x9fy domain=a.example rule=50.toml:3 reason=\"starttls-not-supported\""),
             "{lines}"
         );
     }
@@ -423,21 +424,6 @@ mod tests {
              1970-01-01T00:00:00Z: HTTP status 404 instead of 200 \
              domain=a.example reason=\"sts-policy-fetch-error\"\n"
         );
-    }
-
-    #[test]
-    fn every_end_has_its_word() {
-        let word = |end| result(&end);
-        let reply = |code| Reply::new(code, "x.0.0", "x");
-        assert_eq!(word(End::Rejected(reply(451))), "deferred");
-        assert_eq!(word(End::Rejected(reply(550))), "rejected");
-        let name = "a.example".parse().unwrap();
-        assert_eq!(word(End::Failed(Failure::NullMx(name))), "refused");
-        assert_eq!(
-            word(End::Failed(Failure::NoAddress(peer().host))),
-            "deferred"
-        );
-        assert_eq!(word(End::Abandoned), "abandoned");
     }
 
     #[test]

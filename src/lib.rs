@@ -12,7 +12,7 @@
 //!    Where the MTA has dialled an address itself, [`policy::identify`] tells which hosts that may be.
 //! 6. MAIL and RCPT go out; the content streams through one buffer to all legs.
 //! 7. One [`policy::outcome::Outcome`] is built.
-//! 8. [`metrics`] and [`journal`] each project it.
+//! 8. [`metrics`], [`journal`] and [`audit`] each project it; [`record`] is how programs read it.
 //!
 //! # Words
 //! | word | meaning |
@@ -32,14 +32,15 @@
 //! | --- | --- |
 //! | L0 | [`name`], [`time`], [`x509`] |
 //! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socketmap`], [`socks`] |
-//! | L2 | [`policy`] |
+//! | L2 | [`policy`], [`record`] |
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
-//! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`] |
+//! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`], [`audit`] |
 //! | L6 | [`config`], [`log`], [`cli`], [`check`], [`firewall`], [`app`] |
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -56,6 +57,7 @@ pub mod name;
 pub mod net;
 pub mod policy;
 pub mod proxy;
+pub mod record;
 pub mod smtp;
 pub mod socketmap;
 pub mod socks;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and its floor. A module may import its own floor and those below.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 28] = [
     ("name", 0),
     ("time", 0),
     ("x509", 0),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 26] = [
     ("tlsrpt", 1),
     ("socketmap", 1),
     ("policy", 2),
+    ("record", 2),
     ("net", 3),
     ("store", 3),
     ("discover", 4),
@@ -26,6 +27,7 @@ const FLOORS: [(&str, u8); 26] = [
     ("admin", 5),
     ("metrics", 5),
     ("journal", 5),
+    ("audit", 5),
     ("config", 6),
     ("app", 6),
     ("check", 6),

@@ -2,7 +2,7 @@
 //!
 //! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
 //! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again. Below
-//! `/api/v1` is what programs and the page ask for, as JSON; [`openapi`] describes it.
+//! `/api/v1` is what programs ask for, as JSON; [`openapi`] describes it. `/` is a page that shows it to people.
 //!
 //! [`access`] tells who may read and who may change something. Every answer says that it is not to be kept, and
 //! tells browsers to load nothing from elsewhere.
@@ -13,12 +13,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{ConnectInfo, Request, State as Shared};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -32,6 +32,7 @@ use crate::name::{Destination, Domain};
 pub mod access;
 mod check;
 mod openapi;
+mod page;
 mod policies;
 mod problem;
 mod readiness;
@@ -52,13 +53,9 @@ pub use rules::{RulePage, RuleView};
 pub use totals::{MinuteView, TotalsView};
 
 use access::{Access, Asked, Purpose, Refusal};
-use serve::Sender;
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
-
-/// What is for everybody to read.
-const OPEN: [&str; 1] = ["/healthz"];
 
 /// For browsers: nothing is kept, guessed, framed, told to others or loaded from elsewhere.
 const HEADERS: [(header::HeaderName, &str); 5] = [
@@ -158,6 +155,8 @@ fn router(admin: Admin, access: Arc<Access>) -> Router {
     let api = serde_json::to_value(api).unwrap_or_default();
     documented
         .route("/api/v1/openapi.json", get(|| async { Json(api) }))
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(access, admit))
@@ -168,7 +167,7 @@ fn router(admin: Admin, access: Arc<Access>) -> Router {
 /// Lets in who may come in.
 async fn admit(
     Shared(access): Shared<Arc<Access>>,
-    Extension(Sender(peer)): Extension<Sender>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -187,10 +186,11 @@ async fn admit(
 }
 
 fn purpose(method: &Method, path: &str) -> Purpose {
-    match method.is_safe() {
-        false => Purpose::Act,
-        true if OPEN.contains(&path) => Purpose::Open,
-        true => Purpose::Read,
+    let is_open = matches!(path, "/" | "/healthz") || path.starts_with("/page/");
+    match (method.is_safe(), is_open) {
+        (false, _) => Purpose::Act,
+        (true, true) => Purpose::Open,
+        (true, false) => Purpose::Read,
     }
 }
 

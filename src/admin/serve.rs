@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -28,10 +28,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(30);
 /// After an error of `accept` (such as no free file descriptor) there is this pause.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Who has sent a request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sender(pub(super) SocketAddr);
 
 /// Serves until the task is ended; its connections end with it.
 pub(super) async fn serve(socket: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router) {
@@ -73,7 +69,7 @@ async fn converse(
     };
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Sender(peer));
+        request.extensions_mut().insert(ConnectInfo(peer));
         router.call(request)
     });
     let served = http1::Builder::new()

@@ -363,6 +363,37 @@ async fn totals_rules_health_and_checks_are_told() {
 }
 
 #[tokio::test]
+async fn the_page_is_for_everybody_and_loads_nothing_but_its_own_files() {
+    let admin = admin(Ok(""));
+    let response = ask(&admin, "GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\n").await;
+    let (status, html) = status_and_body(&response);
+    assert_eq!(status, "200");
+    let mut texts = vec![html.to_owned()];
+    let mut named: Vec<String> = Vec::new();
+    while let Some(text) = texts.pop() {
+        assert!(
+            !text.contains("innerHTML") && !text.contains("style="),
+            "{text}"
+        );
+        let quoted = text.split('"').skip(1).step_by(2);
+        let files =
+            quoted.filter_map(|word| word.strip_prefix("/page/").or(word.strip_prefix("./")));
+        for file in files {
+            if named.iter().all(|known| known != file) {
+                named.push(file.to_owned());
+                let response = ask(&admin, &format!("GET /page/{file} HTTP/1.1\r\n")).await;
+                let (status, body) = status_and_body(&response);
+                assert_eq!(status, "200", "{file}");
+                texts.push(body.to_owned());
+            }
+        }
+    }
+    assert_eq!(named.len(), 8, "{named:?}");
+    let response = ask(&admin, "GET /page/other.js HTTP/1.1\r\n").await;
+    assert_eq!(status_and_body(&response).0, "404");
+}
+
+#[tokio::test]
 async fn what_is_not_there_points_at_what_is() {
     let admin = admin(Ok(""));
     for (request, status) in [("GET /metrix", "404"), ("GET /reload", "405")] {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Error;
+use crate::audit::Audit;
 use crate::config::{Config, load_rules};
 use crate::discover::{Discover, Memory, MtaStsPolicies};
 use crate::journal::Journal;
@@ -59,11 +60,12 @@ impl Observer for Silent {
     fn record(&self, _event: Event<'_>) {}
 }
 
-/// Counts and logs.
+/// Counts, logs and remembers.
 pub(super) struct Observers {
     pub(super) metrics: Arc<Metrics>,
     pub(super) hour: Arc<LastHour>,
     pub(super) journal: Journal,
+    pub(super) audit: Arc<Audit>,
 }
 
 impl Observer for Observers {
@@ -71,6 +73,7 @@ impl Observer for Observers {
         self.metrics.record(event);
         self.hour.record(event);
         self.journal.record(event);
+        self.audit.record(event);
     }
 }
 

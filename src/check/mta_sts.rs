@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::admin::PolicyView;
 use crate::dns::LookupError;
-use crate::mtasts::{Policy, record_name};
-use crate::name::{Destination, Domain, Host, MailHost};
-use crate::policy::facts::{Facts, MtaSts, NoMtaSts, Unknown};
+use crate::mtasts::record_name;
+use crate::name::{Destination, Domain};
+use crate::policy::facts::{Facts, MtaSts, NoMtaSts};
 use crate::proxy::gate::Gate;
 use crate::store::Kept;
 use crate::time::UnixTime;
@@ -85,23 +85,9 @@ fn plain(text: &str) -> String {
         .collect()
 }
 
-/// The policy in one line.
-fn summary(facts: &Facts) -> String {
-    match &facts.mta_sts {
-        MtaSts::Policy(fetched) => format!("policy in mode {}", fetched.policy.mode.word()),
-        MtaSts::Absent(why) => format!("none: {why}"),
-        MtaSts::Unknown(Unknown::Record(error)) => {
-            format!("unknown, the look-up failed: {error}")
-        }
-        MtaSts::Unknown(Unknown::Store(error)) => {
-            format!("unknown, what is remembered cannot be read: {error}")
-        }
-    }
-}
-
 /// For people.
 pub(super) fn write_text(out: &mut String, facts: &Facts, view: Option<&View>) -> std::fmt::Result {
-    writeln!(out, "MTA-STS   {}", summary(facts))?;
+    writeln!(out, "MTA-STS   {}", facts.mta_sts)?;
     let Some(view) = view else { return Ok(()) };
     let name = record_name(&view.domain);
     match &view.texts {
@@ -118,29 +104,11 @@ pub(super) fn write_text(out: &mut String, facts: &Facts, view: Option<&View>) -
     Ok(())
 }
 
-/// Which `mx` of the policy names a host, for people; none where there is no policy.
-pub(super) fn named(facts: &Facts, host: &MailHost) -> Option<String> {
-    let MtaSts::Policy(fetched) = &facts.mta_sts else {
-        return None;
-    };
-    Some(match pattern(&fetched.policy, host.name()) {
-        Some(pattern) => format!("named by mx: {pattern}"),
-        None => "not named by the policy".to_owned(),
-    })
-}
-
-fn pattern(policy: &Policy, host: Option<&Host>) -> Option<String> {
-    let host = host?;
-    let mut patterns = policy.mx.iter();
-    let found = patterns.find(|pattern| pattern.covers(host));
-    found.map(ToString::to_string)
-}
-
 /// For programs.
 pub(super) fn json(facts: &Facts, view: Option<&View>) -> Value {
     let kept = view.and_then(|view| view.kept.as_deref());
     json!({
-        "state": summary(facts),
+        "state": facts.mta_sts.to_string(),
         "record": view.map(|view| match &view.texts {
             Ok(texts) => json!(texts),
             Err(error) => json!({"failed": error.to_string()}),

@@ -8,15 +8,14 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{Depth, Grade, Inspected, Report, most_telling, mta_sts};
 use crate::dane::{self, Record};
-use crate::dns::Security;
 use crate::name::Domain;
 use crate::policy::authorize::Authorized;
-use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts};
+use crate::policy::decide::Decision;
+use crate::policy::facts::{Addresses, Dane, HostFacts, Hosts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
-use crate::policy::requirement::{Demand, Mode, Requirement};
+use crate::policy::requirement::Mode;
 use crate::policy::verdict::{Plan, Verdict};
-use crate::proxy::gate::Decision;
 use crate::smtp::capabilities::Capabilities;
 
 impl Report {
@@ -38,7 +37,7 @@ impl Report {
             writeln!(out, "sender    {sender}")?;
         }
         writeln!(out, "rule      {}", self.rule())?;
-        writeln!(out, "DNSSEC    MX {}", security_word(&self.decision.facts))?;
+        writeln!(out, "DNSSEC    MX {}", self.decision.facts.mx_security())?;
         mta_sts::write_text(out, &self.decision.facts, self.mta_sts.as_ref())?;
         self.write_hosts(out)?;
         for inspected in &self.inspected {
@@ -81,7 +80,7 @@ impl Report {
                 "host      {} {}: {addresses}",
                 host.preference, host.host
             )?;
-            if let Some(named) = mta_sts::named(&self.decision.facts, &host.host) {
+            if let Some(named) = self.decision.facts.named_by_mta_sts(&host.host) {
                 writeln!(out, "MTA-STS   {}: {named}", host.host)?;
             }
             for line in dane_lines(&host.dane) {
@@ -91,7 +90,7 @@ impl Report {
         if let Verdict::Deliver(plan) = &self.decision.verdict {
             for candidate in &plan.candidates {
                 let must = match &candidate.way {
-                    Ok(way) => demand(&way.requirement),
+                    Ok(way) => way.requirement.to_string(),
                     Err(failure) => format!("not tried: {failure}"),
                 };
                 writeln!(out, "must      {}: {must}", candidate.host)?;
@@ -136,7 +135,7 @@ impl Report {
                 "route": rule.route.as_ref().map(ToString::to_string),
                 "observe": rule.mode == Mode::Observe,
             })),
-            "mx_security": security_word(&self.decision.facts),
+            "mx_security": self.decision.facts.mx_security(),
             "mta_sts": mta_sts::json(&self.decision.facts, self.mta_sts.as_ref()),
             "hosts": hosts_json(&self.decision),
             "connections": self.inspected.iter().map(inspection_json).collect::<Vec<_>>(),
@@ -179,40 +178,6 @@ fn dane_json(dane: &Dane) -> Value {
             })).collect::<Vec<_>>(),
         }),
     }
-}
-
-/// Of the MX records. A look-up that came to nothing is neither secure nor insecure.
-fn security_word(facts: &Facts) -> String {
-    match (&facts.hosts, facts.security) {
-        (Hosts::LookupFailed(error), _) => format!("unknown: {error}"),
-        (_, Security::Secure) => "secure".to_owned(),
-        (_, Security::Insecure) => "insecure".to_owned(),
-    }
-}
-
-fn demand(requirement: &Requirement) -> String {
-    let mut text = match &requirement.demand {
-        Demand::Plaintext => "plaintext".to_owned(),
-        Demand::Opportunistic => "TLS if offered, else plaintext".to_owned(),
-        Demand::Encryption => "TLS with any certificate".to_owned(),
-        Demand::Pkix { references, roots } => {
-            format!("TLS, trusted by {roots:?}, for {}", join(references.iter()))
-        }
-        Demand::Dane { set, references } => format!(
-            "TLS, a match of {}, for usage 2 also one of the names {}",
-            set.owner(),
-            join(references.iter())
-        ),
-        Demand::Fingerprint(prints) => format!("TLS, one of {} fingerprints", prints.len()),
-        Demand::Unsatisfiable(failure) => failure.to_string(),
-    };
-    if !requirement.allows_plaintext() {
-        let _ = write!(text, ", at least {}", requirement.min_version);
-    }
-    if requirement.mode == Mode::Observe {
-        text.push_str(" (observed, not enforced)");
-    }
-    text
 }
 
 fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
@@ -322,7 +287,7 @@ fn hosts_json(decision: &Decision) -> Vec<Value> {
             .candidates
             .get(at)
             .map(|candidate| match &candidate.way {
-                Ok(way) => demand(&way.requirement),
+                Ok(way) => way.requirement.to_string(),
                 Err(failure) => format!("not tried: {failure}"),
             }),
         Verdict::Stop { .. } => None,
@@ -336,7 +301,7 @@ fn hosts_json(decision: &Decision) -> Vec<Value> {
                 Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
             },
             "dane": dane_json(&host.dane),
-            "mta_sts": mta_sts::named(&decision.facts, &host.host),
+            "mta_sts": decision.facts.named_by_mta_sts(&host.host),
             "must": must(at),
         })
     };

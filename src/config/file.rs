@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) log: Log,
+    pub(super) audit: Audit,
 }
 
 impl Default for File {
@@ -52,6 +53,7 @@ impl Default for File {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             log: Log::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -436,4 +438,17 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) keep: Number<0, 10_000>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: Number(1000) }
+    }
 }

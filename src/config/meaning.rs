@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{Config, LogSettings, Policies, admin, dns, listener, tls};
+use super::{AuditSettings, Config, LogSettings, Policies, admin, dns, listener, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
 use crate::proxy::settings::{
@@ -44,6 +44,9 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         log: LogSettings {
             format: file.log.format,
             level: file.log.level.clone(),
+        },
+        audit: AuditSettings {
+            keep: file.audit.keep.as_usize(),
         },
         warnings,
         written: file,

@@ -86,6 +86,8 @@ pub struct Config {
     pub settings: Settings,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// What is remembered of deliveries.
+    pub audit: AuditSettings,
     /// What is legal and probably not meant, each with its place.
     pub warnings: Vec<String>,
     /// As written, with the defaults: what [`Config::show`] prints.
@@ -122,6 +124,13 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// How much.
     pub level: LogLevel,
+}
+
+/// What is remembered of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// How many, in memory.
+    pub keep: usize,
 }
 
 impl Config {

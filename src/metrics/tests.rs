@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -11,6 +12,7 @@ use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::failure::{CertificateFault, Phase, Unreached};
 use crate::policy::handshake::{TlsVersion, WhyPlaintext};
 use crate::policy::outcome::Seal;
+use crate::policy::requirement::{Demand, Requirement};
 use crate::smtp::reply::Reply;
 
 mod hour;
@@ -27,6 +29,15 @@ fn sealed() -> Link {
         host: peer().host,
         address: peer().address,
         policy: Policy::Rule,
+        requirement: Arc::new(Requirement {
+            demand: Demand::Encryption,
+            tested: None,
+            policy: Policy::Rule,
+            mode: crate::policy::requirement::Mode::Enforce,
+            min_version: TlsVersion::Tls12,
+            server_name: None,
+        }),
+        handshake: None,
         tlsa: None,
         seal: Seal::Tls {
             version: TlsVersion::Tls13,
@@ -41,11 +52,14 @@ fn sealed() -> Link {
 
 fn outcome() -> Outcome {
     Outcome {
+        id: "01kb5cw8r0v4q8zj2m6tn3x9fy".parse().unwrap(),
         listener: Ingress::Lmtp,
         destination: "a.example".parse().unwrap(),
         sender: None,
         policy: Policy::Rule,
         rule: None,
+        decision: None,
+        attempts: Vec::new(),
         link: Some(sealed()),
         recipients: 3,
         octets: 1000,

@@ -39,6 +39,17 @@ pub struct Question<'a> {
     pub roots: &'a Arc<Roots>,
 }
 
+/// A verdict, and what it rests on.
+#[derive(Debug)]
+pub struct Decision {
+    /// The rule in force, if any.
+    pub rule: Option<Arc<Rule>>,
+    /// What is known.
+    pub facts: Facts,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
 /// Decides.
 pub fn decide(question: &Question<'_>) -> Verdict {
     let stop = |failure| Verdict::Stop {

@@ -25,6 +25,32 @@ pub struct Facts {
     pub mta_sts: MtaSts,
 }
 
+impl Facts {
+    /// Whether the MX records are proven, for people. A look-up that came to nothing is neither secure nor insecure.
+    pub fn mx_security(&self) -> String {
+        match (&self.hosts, self.security) {
+            (Hosts::LookupFailed(error), _) => format!("unknown: {error}"),
+            (_, Security::Secure) => "secure".to_owned(),
+            (_, Security::Insecure) => "insecure".to_owned(),
+        }
+    }
+
+    /// Which `mx` of the MTA-STS policy names a host, for people; none where there is no policy.
+    pub fn named_by_mta_sts(&self, host: &MailHost) -> Option<String> {
+        let MtaSts::Policy(fetched) = &self.mta_sts else {
+            return None;
+        };
+        let mut patterns = fetched.policy.mx.iter();
+        let found = host
+            .name()
+            .and_then(|name| patterns.find(|pattern| pattern.covers(name)));
+        Some(match found {
+            Some(pattern) => format!("named by mx: {pattern}"),
+            None => "not named by the policy".to_owned(),
+        })
+    }
+}
+
 /// The hosts of a next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
@@ -125,6 +151,21 @@ pub enum MtaSts {
     Absent(NoMtaSts),
     /// Nobody knows whether there is one.
     Unknown(Unknown),
+}
+
+impl fmt::Display for MtaSts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(fetched) => write!(f, "policy in mode {}", fetched.policy.mode.word()),
+            Self::Absent(why) => write!(f, "none: {why}"),
+            Self::Unknown(Unknown::Record(error)) => {
+                write!(f, "unknown, the look-up failed: {error}")
+            }
+            Self::Unknown(Unknown::Store(error)) => {
+                write!(f, "unknown, what is remembered cannot be read: {error}")
+            }
+        }
+    }
 }
 
 /// Why nobody knows whether a domain has an MTA-STS policy.

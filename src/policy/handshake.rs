@@ -71,6 +71,18 @@ pub enum WhyPlaintext {
     HandshakeFailed,
 }
 
+impl fmt::Display for WhyPlaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOffered => f.write_str("STARTTLS is not offered, or not wanted"),
+            Self::Refused(code) => write!(f, "STARTTLS is offered and then refused with {code}"),
+            Self::HandshakeFailed => {
+                f.write_str("the TLS handshake failed on an earlier connection")
+            }
+        }
+    }
+}
+
 /// A SHA-256 digest of a certificate or of its public key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 32]);

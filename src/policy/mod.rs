@@ -15,6 +15,7 @@
 
 pub mod authorize;
 pub mod decide;
+pub mod delivery_id;
 pub mod facts;
 pub mod failure;
 pub mod handshake;

@@ -1,15 +1,19 @@
 //! What came of one leg: the single record that metrics, log and audit are projected from.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dane;
 use crate::mtasts::FetchError;
 use crate::name::{Destination, Domain, MailHost};
 use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::decide::Decision;
+use crate::policy::delivery_id::DeliveryId;
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
 use crate::policy::refusal::Refusal;
+use crate::policy::requirement::Requirement;
 use crate::policy::rules::Origin;
 use crate::policy::verdict::Policy;
 use crate::smtp::reply::Reply;
@@ -18,6 +22,8 @@ use crate::time::UnixTime;
 /// One leg of one transaction, from its first recipient to its end.
 #[derive(Debug, Clone)]
 pub struct Outcome {
+    /// Its name; the MTA has seen it, too, where the reply carries the seal.
+    pub id: DeliveryId,
     /// The listener that the message came in by.
     pub listener: Ingress,
     /// The recipient domain or literal.
@@ -28,6 +34,10 @@ pub struct Outcome {
     pub policy: Policy,
     /// The rule in force, if any.
     pub rule: Option<Origin>,
+    /// The last decision and what it rests on; none where the time was up before.
+    pub decision: Option<Arc<Decision>>,
+    /// The hosts that were tried, in order.
+    pub attempts: Vec<Attempted>,
     /// The last connection that was ready for the message, if one was.
     pub link: Option<Link>,
     /// Recipients that the MX accepted at RCPT.
@@ -38,6 +48,26 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// How it ended.
     pub end: End,
+}
+
+/// What one address of one MX came to, up to the reply to MAIL FROM.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// The host and its address.
+    pub peer: Peer,
+    /// What came of it.
+    pub result: AttemptResult,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub enum AttemptResult {
+    /// It has proven what it must, and was ready for mail.
+    Ready,
+    /// It was not, or lost the connection at once.
+    Failed(Failure),
+    /// It was ready, and then refused the sender, or lacks an extension that the message needs.
+    Refused(Reply),
 }
 
 /// How a leg ended.
@@ -53,6 +83,47 @@ pub enum End {
     Abandoned,
 }
 
+impl End {
+    /// Every word of [`End::word`].
+    pub const WORDS: [&'static str; 6] = [
+        "delivered",
+        "rejected",
+        "blocked",
+        "refused",
+        "deferred",
+        "abandoned",
+    ];
+
+    /// How the leg ended, in one word: the `result` of log and audit log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::Rejected(reply) if reply.code() >= 500 => "rejected",
+            Self::Failed(failure) if failure.is_about_policy() => "blocked",
+            Self::Failed(failure) if failure.reply().code() >= 500 => "refused",
+            Self::Rejected(_) | Self::Failed(_) => "deferred",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// Code and enhanced code of the reply that the MTA got; the text may name mail addresses.
+    pub fn status(&self) -> Option<String> {
+        match self {
+            Self::Delivered(reply) | Self::Rejected(reply) => Some(reply.status()),
+            Self::Failed(failure) => Some(failure.reply().status()),
+            Self::Abandoned => None,
+        }
+    }
+
+    /// waxseal's own reason, where it had one.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
 /// A connection that was ready for mail.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -62,8 +133,12 @@ pub struct Link {
     pub address: IpAddr,
     /// Whose word decided about it.
     pub policy: Policy,
+    /// What it had to prove.
+    pub requirement: Arc<Requirement>,
     /// Sealed or open.
     pub seal: Seal,
+    /// What the server showed; none in the clear.
+    pub handshake: Option<Arc<Handshake>>,
     /// The TLSA record that proved the host.
     pub tlsa: Option<dane::Match>,
     /// What would have blocked the message, had the rule not only observed.
@@ -109,16 +184,17 @@ impl Seal {
 }
 
 impl Link {
-    /// The seal for the MTA's log, such as `[mx.example TLSv1.3 pkix]`.
-    pub fn stamp(&self) -> String {
+    /// The seal for the MTA's log, such as `[mx.example TLSv1.3 pkix 01kb5cw8r0v4q8zj2m6tn3x9fy]`.
+    pub fn stamp(&self, id: DeliveryId) -> String {
         match &self.seal {
-            Seal::Open(_) => format!("[{} plaintext]", self.host),
+            Seal::Open(_) => format!("[{} plaintext {id}]", self.host),
             Seal::Tls {
                 version,
                 authentication,
                 ..
             } => {
-                format!("[{} {version} {}]", self.host, authentication.label())
+                let authentication = authentication.label();
+                format!("[{} {version} {authentication} {id}]", self.host)
             }
         }
     }
@@ -306,4 +382,33 @@ impl LookupResult {
 pub trait Observer: Send + Sync {
     /// Takes note of `event`; never blocks.
     fn record(&self, event: Event<'_>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::failure::Fault;
+
+    #[test]
+    fn every_end_has_its_word() {
+        let reply = |code| Reply::new(code, "x.0.0", "x");
+        let host = MailHost::Named("mx.a.example".parse().unwrap());
+        let peer = Peer {
+            host: host.clone(),
+            address: "192.0.2.1".parse().unwrap(),
+        };
+        let blocked = peer.failure(Fault::StarttlsNotSupported);
+        let word = |end: End, word| {
+            assert_eq!(end.word(), word);
+            assert!(End::WORDS.contains(&word), "{word}");
+        };
+        word(End::Delivered(reply(250)), "delivered");
+        word(End::Rejected(reply(550)), "rejected");
+        word(End::Rejected(reply(451)), "deferred");
+        word(End::Failed(blocked), "blocked");
+        word(End::Failed(Failure::NoAddress(host)), "deferred");
+        let name = "a.example".parse().unwrap();
+        word(End::Failed(Failure::NullMx(name)), "refused");
+        word(End::Abandoned, "abandoned");
+    }
 }

@@ -81,6 +81,41 @@ impl Requirement {
     }
 }
 
+impl fmt::Display for Requirement {
+    /// What the host must show, in the words of `waxseal check`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.demand {
+            Demand::Plaintext => f.write_str("plaintext")?,
+            Demand::Opportunistic => f.write_str("TLS if offered, else plaintext")?,
+            Demand::Encryption => f.write_str("TLS with any certificate")?,
+            Demand::Pkix { references, roots } => {
+                write!(f, "TLS, trusted by {roots:?}, for {}", listed(references))?;
+            }
+            Demand::Dane { set, references } => {
+                let (owner, names) = (set.owner(), listed(references));
+                write!(
+                    f,
+                    "TLS, a match of {owner}, for usage 2 also one of the names {names}"
+                )?;
+            }
+            Demand::Fingerprint(prints) => write!(f, "TLS, one of {} fingerprints", prints.len())?,
+            Demand::Unsatisfiable(failure) => failure.fmt(f)?,
+        }
+        if !self.allows_plaintext() {
+            write!(f, ", at least {}", self.min_version)?;
+        }
+        match self.mode {
+            Mode::Observe => f.write_str(" (observed, not enforced)"),
+            Mode::Enforce => Ok(()),
+        }
+    }
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    let words: Vec<String> = items.iter().map(T::to_string).collect();
+    words.join(", ")
+}
+
 /// A name that a certificate is held against (RFC 6125's reference identifier, plus Postfix's `.suffix`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {

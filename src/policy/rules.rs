@@ -360,12 +360,6 @@ impl Rule {
         }
     }
 
-    /// Takes note that the rule was in force for mail, and tells where it stands.
-    pub fn hit(&self) -> &Origin {
-        self.hits.add();
-        &self.origin
-    }
-
     /// True when the rule's day has come.
     pub fn has_expired(&self, now: UnixTime) -> bool {
         self.expires.is_some_and(|expires| now >= expires)

@@ -14,6 +14,7 @@ use crate::policy::requirement::Demand;
 use crate::policy::verdict::Plan;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
+use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, NotBegun, Remembers};
 use crate::proxy::upstream::{Dialogue, Ready, Settled, Starttls};
 use crate::smtp::capabilities::{Capabilities, Extension};
@@ -122,19 +123,22 @@ impl Gate {
         plan: &Plan,
         facts: &Facts,
         envelope: &Envelope<'_>,
+        trail: &mut Trail,
     ) -> Result<Begun, Stop> {
         let address = chosen.0.target.ip();
         let claims = identify(plan, facts, address, chosen.0.named.as_ref())
             .map_err(|(policy, failure)| Stop::Host(policy, failure))?;
         if let Some(ready) = self.again(chosen, &claims).await {
-            match self.introduced(ready, &claims, envelope).await {
+            trail.ready(&ready);
+            match self.introduced(ready, &claims, envelope, trail).await {
                 // It has gone stale meanwhile.
                 Err(Stop::Host(..)) => {}
                 introduced => return introduced,
             }
         }
-        let ready = self.prove(chosen, &claims).await.map_err(host(&claims))?;
-        self.introduced(ready, &claims, envelope).await
+        let ready = self.prove(chosen, &claims, trail).await;
+        let ready = ready.map_err(host(&claims))?;
+        self.introduced(ready, &claims, envelope, trail).await
     }
 
     async fn introduced(
@@ -142,10 +146,11 @@ impl Gate {
         ready: Ready,
         claims: &Claims,
         envelope: &Envelope<'_>,
+        trail: &mut Trail,
     ) -> Result<Begun, Stop> {
         let link = Box::new(ready.link());
         let begun = ready.begin(&self.settings.timeouts, envelope).await;
-        begun.map_err(|not_begun| match not_begun {
+        begun.map_err(|not_begun| match trail.stopped(&link, not_begun) {
             NotBegun::Failed(failure) => host(claims)(failure),
             NotBegun::Refused(reply) | NotBegun::Unbridgeable(reply) => Stop::Replied(link, reply),
         })
@@ -197,7 +202,7 @@ impl Gate {
             Ok((claim, authorized)) => {
                 let mut line = line;
                 line.dialogue.peer = chosen.peer(claim.host.clone());
-                Ok(Ready::new(line, authorized, claim.requirement.policy))
+                Ok(Ready::new(line, authorized, &claim.requirement))
             }
             Err(failure) => {
                 line.dialogue.quit();
@@ -208,17 +213,22 @@ impl Gate {
 
     /// TLS and the proof on a connection that has not yet served, and in plaintext on a fresh one where the
     /// handshake fails and the requirement allows it.
-    async fn prove(&self, chosen: &Chosen, claims: &Claims) -> Result<Ready, Failure> {
+    async fn prove(
+        &self,
+        chosen: &Chosen,
+        claims: &Claims,
+        trail: &mut Trail,
+    ) -> Result<Ready, Failure> {
         let expected = claims.expected();
         let peer = chosen.peer(expected.host.clone());
         let first = self.settle(chosen, claims, Starttls::IfOffered).await;
-        match self.tried(&peer, first) {
+        match self.tried(&peer, first, trail) {
             Err(Failure::Attempt {
                 fault: Fault::Handshake(_),
                 ..
             }) if self.falls_back(&expected.requirement) => {
                 let second = self.settle(chosen, claims, Starttls::NotAfterFailure).await;
-                self.tried(&peer, second)
+                self.tried(&peer, second, trail)
             }
             other => other,
         }

@@ -10,12 +10,11 @@ use crate::discover::{Discover, Scope};
 use crate::name::{Destination, Domain, Host};
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsClient;
-use crate::policy::decide::{Question, decide};
+use crate::policy::decide::{Decision, Question, decide};
 use crate::policy::facts::{Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
 use crate::policy::outcome::{Event, LookupResult, Observer};
 use crate::policy::requirement::Roots;
 use crate::policy::rules::{Query, Rule, Rules};
-use crate::policy::verdict::Verdict;
 use crate::proxy::dead::DeadAddresses;
 use crate::proxy::settings::Settings;
 use crate::time::Clock;
@@ -41,17 +40,6 @@ pub struct Gate {
     pub clock: Arc<dyn Clock>,
     /// Counts and logs.
     pub observer: Arc<dyn Observer>,
-}
-
-/// A verdict, and what it rests on.
-#[derive(Debug)]
-pub struct Decision {
-    /// The rule in force, if any.
-    pub rule: Option<Arc<Rule>>,
-    /// What is known.
-    pub facts: Facts,
-    /// What follows.
-    pub verdict: Verdict,
 }
 
 impl Gate {

@@ -9,21 +9,23 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::name::Destination;
-use crate::policy::facts::Facts;
+use crate::policy::decide::Decision;
+use crate::policy::delivery_id::DeliveryId;
 use crate::policy::failure::Failure;
 use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
-use crate::policy::rules::Origin;
-use crate::policy::verdict::{Plan, Policy, Verdict};
+use crate::policy::verdict::{Policy, Verdict};
 use crate::proxy::chosen::Chosen;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::settings::SealReply;
+use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
 
 /// One leg.
 pub(super) struct Leg {
+    id: DeliveryId,
     gate: Arc<Gate>,
     ingress: Ingress,
     /// Where the MX is the MTA's choice; none where it is waxseal's.
@@ -33,7 +35,8 @@ pub(super) struct Leg {
     started: Instant,
     state: State,
     policy: Policy,
-    rule: Option<Origin>,
+    decision: Option<Arc<Decision>>,
+    trail: Trail,
     link: Option<Link>,
     recipients: usize,
     /// The MX's word on the last recipient that it refused.
@@ -62,6 +65,7 @@ impl Leg {
         mail: &Mail,
     ) -> Self {
         Self {
+            id: DeliveryId::new(gate.clock.now(), rand::random()),
             gate,
             ingress,
             chosen,
@@ -70,7 +74,8 @@ impl Leg {
             started: Instant::now(),
             state: State::New,
             policy: Policy::Opportunistic,
-            rule: None,
+            decision: None,
+            trail: Trail::default(),
             link: None,
             recipients: 0,
             refusal: None,
@@ -122,14 +127,14 @@ impl Leg {
             recipients,
         };
         let opening = async {
-            let (facts, plan) = self.plan().await.map_err(Stop::Failure)?;
-            match self.introduce(&facts, &plan, &envelope, deadline).await {
+            let decision = self.decide().await;
+            match self.introduce(&decision, &envelope, deadline).await {
                 // RFC 8461 §5.1: before a policy keeps mail back, is there a newer one?
                 Err(Stop::Host(Policy::MtaSts, _))
-                    if gate.policy_has_changed(&facts.next_hop).await =>
+                    if gate.policy_has_changed(&decision.facts.next_hop).await =>
                 {
-                    let (facts, plan) = self.plan().await.map_err(Stop::Failure)?;
-                    self.introduce(&facts, &plan, &envelope, deadline).await
+                    let decision = self.decide().await;
+                    self.introduce(&decision, &envelope, deadline).await
                 }
                 introduced => introduced,
             }
@@ -150,38 +155,39 @@ impl Leg {
 
     /// Introduces the message to the MX that the MTA has chosen, or to one that waxseal chooses.
     async fn introduce(
-        &self,
-        facts: &Facts,
-        plan: &Plan,
+        &mut self,
+        decision: &Decision,
         envelope: &Envelope<'_>,
         deadline: Instant,
     ) -> Result<Begun, Stop> {
+        let plan = match &decision.verdict {
+            Verdict::Deliver(plan) => plan,
+            Verdict::Stop { failure, policy } => {
+                self.policy = *policy;
+                return Err(Stop::Failure(failure.clone()));
+            }
+        };
+        let (gate, trail) = (&self.gate, &mut self.trail);
         match &self.chosen {
-            Some(chosen) => self.gate.present(chosen, plan, facts, envelope).await,
-            None => self.gate.introduce(plan, envelope, deadline).await,
+            Some(chosen) => {
+                let facts = &decision.facts;
+                gate.present(chosen, plan, facts, envelope, trail).await
+            }
+            None => gate.introduce(plan, envelope, deadline, trail).await,
         }
     }
 
-    /// What is to be done, and the facts that it was decided by.
-    async fn plan(&mut self) -> Result<(Facts, Plan), Failure> {
+    /// What is to be done, and what it rests on.
+    async fn decide(&mut self) -> Arc<Decision> {
         let sender = self.sender.as_ref().and_then(Destination::domain);
-        let decision = self.gate.decide(&self.destination, sender).await;
+        let decision = Arc::new(self.gate.decide(&self.destination, sender).await);
         // The operator's route is not the MTA's to choose.
-        if decision
-            .rule
-            .as_ref()
-            .is_some_and(|rule| rule.route.is_some())
-        {
+        let rule = decision.rule.as_ref();
+        if rule.is_some_and(|rule| rule.route.is_some()) {
             self.chosen = None;
         }
-        self.rule = decision.rule.map(|rule| rule.hit().clone());
-        match decision.verdict {
-            Verdict::Deliver(plan) => Ok((decision.facts, plan)),
-            Verdict::Stop { failure, policy } => {
-                self.policy = policy;
-                Err(failure)
-            }
-        }
+        self.decision = Some(Arc::clone(&decision));
+        decision
     }
 
     /// Asks for 354 to DATA.
@@ -253,15 +259,27 @@ impl Leg {
         } else {
             End::Rejected(reply.clone())
         };
-        let reply = match (&self.link, self.gate.settings.seal) {
-            (Some(link), SealReply::Stamped)
-                if reply.is_positive() && !self.ingress.mta_chooses() =>
-            {
-                reply.with_suffix(&link.stamp())
+        let reply = match &self.link {
+            Some(link) if reply.is_positive() && self.is_sealed() => {
+                reply.with_suffix(&link.stamp(self.id))
             }
             _ => reply,
         };
         self.over(reply, end)
+    }
+
+    /// Whether the MTA's log is to tell how the message left, or by which id `waxseal explain` tells why not.
+    fn is_sealed(&self) -> bool {
+        self.gate.settings.seal == SealReply::Stamped && !self.ingress.mta_chooses()
+    }
+
+    /// Takes waxseal's own reason and makes the MTA's reply out of it.
+    fn failed(&mut self, failure: Failure) -> Reply {
+        let mut reply = failure.reply();
+        if self.is_sealed() {
+            reply = reply.with_suffix(&format!("({})", self.id));
+        }
+        self.over(reply, End::Failed(failure))
     }
 
     /// Ends a transaction. Where the MX is the MTA's choice, the next message of the session may have the connection.
@@ -286,10 +304,10 @@ impl Leg {
 
     fn stop(&mut self, stop: Stop) -> Reply {
         match stop {
-            Stop::Failure(failure) => self.over(failure.reply(), End::Failed(failure)),
+            Stop::Failure(failure) => self.failed(failure),
             Stop::Host(policy, failure) => {
                 self.policy = policy;
-                self.over(failure.reply(), End::Failed(failure))
+                self.failed(failure)
             }
             Stop::Replied(link, reply) => {
                 self.linked(*link);
@@ -339,12 +357,16 @@ impl Drop for Leg {
                 }
             }
         };
+        let rule = |decision: &Arc<Decision>| Some(decision.rule.as_ref()?.origin.clone());
         self.gate.observer.record(Event::Outcome(&Outcome {
+            id: self.id,
             listener: self.ingress,
             destination: self.destination.clone(),
             sender: self.sender.clone(),
             policy: self.policy,
-            rule: self.rule.clone(),
+            rule: self.decision.as_ref().and_then(rule),
+            decision: self.decision.take(),
+            attempts: std::mem::take(&mut self.trail).into_attempts(),
             link: self.link.take(),
             recipients: self.recipients,
             octets: self.octets,

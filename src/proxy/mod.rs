@@ -26,6 +26,7 @@ mod leg;
 mod opener;
 pub mod session;
 pub mod settings;
+mod trail;
 mod transaction;
 pub mod upstream;
 

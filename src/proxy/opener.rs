@@ -18,6 +18,7 @@ use crate::policy::requirement::Requirement;
 use crate::policy::verdict::{Candidate, Plan, Policy};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
+use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, NotBegun};
 use crate::proxy::upstream::{Ready, Starttls};
 use crate::smtp::reply::Reply;
@@ -125,6 +126,7 @@ impl Gate {
         plan: &Plan,
         envelope: &Envelope<'_>,
         deadline: Instant,
+        trail: &mut Trail,
     ) -> Result<Begun, Stop> {
         let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng());
         let mut worst = Worst::default();
@@ -135,13 +137,13 @@ impl Gate {
         while let Some(attempt) = rest.next() {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = if rest.len() == 0 { left } else { left / 2 };
-            match timeout(share, self.try_to_begin(attempt, envelope)).await {
+            match timeout(share, self.try_to_begin(attempt, envelope, trail)).await {
                 Ok(Ok(begun)) => return Ok(begun),
                 Ok(Err(Tried::Settled(stop))) => return Err(stop),
                 Ok(Err(Tried::NextHost(stop))) => worst.note(stop),
                 Err(_) => {
                     let policy = attempt.requirement.policy;
-                    worst.note(Stop::Host(policy, self.too_slow(attempt)));
+                    worst.note(Stop::Host(policy, self.too_slow(attempt, trail)));
                 }
             }
         }
@@ -152,11 +154,12 @@ impl Gate {
     }
 
     /// Gives up on a host that did not get ready within its share of the time.
-    fn too_slow(&self, attempt: &Attempt<'_>) -> Failure {
+    fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Failure {
         let peer = &attempt.peer;
         self.dead.note((peer.address, attempt.port).into());
         let failure = peer.failure(Fault::TimedOut(Phase::Opening));
         self.observer.record(Event::Attempt(peer, Some(&failure)));
+        trail.failed(peer, &failure);
         failure
     }
 
@@ -164,15 +167,16 @@ impl Gate {
         &self,
         attempt: &Attempt<'_>,
         envelope: &Envelope<'_>,
+        trail: &mut Trail,
     ) -> Result<Begun, Tried> {
         let policy = attempt.requirement.policy;
         let next = |failure| Tried::NextHost(Stop::Host(policy, failure));
-        let ready = self.attempt(attempt).await.map_err(next)?;
+        let ready = self.attempt(attempt, trail).await.map_err(next)?;
         let link = Box::new(ready.link());
         ready
             .begin(&self.settings.timeouts, envelope)
             .await
-            .map_err(|not_begun| match not_begun {
+            .map_err(|not_begun| match trail.stopped(&link, not_begun) {
                 NotBegun::Failed(failure) => next(failure),
                 // Another MX may know the extension that this one lacks.
                 NotBegun::Unbridgeable(reply) => Tried::NextHost(Stop::Replied(link, reply)),
@@ -185,7 +189,7 @@ impl Gate {
     }
 
     /// Makes one attempt, and a second one in plaintext where the requirement allows that.
-    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Ready, Failure> {
+    async fn attempt(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Ready, Failure> {
         let Attempt {
             peer,
             port,
@@ -193,9 +197,12 @@ impl Gate {
         } = attempt;
         if self.dead.knows((peer.address, *port).into()) {
             let fault = Fault::Unreachable(Unreached::Lately);
-            return Err(peer.failure(fault));
+            let failure = peer.failure(fault);
+            trail.failed(peer, &failure);
+            return Err(failure);
         }
-        let first = self.tried(peer, self.open(peer, *port, requirement).await);
+        let first = self.open(peer, *port, requirement).await;
+        let first = self.tried(peer, first, trail);
         // The second try is a fresh connection: what a failed handshake leaves behind is not SMTP.
         match first {
             Err(Failure::Attempt {
@@ -205,7 +212,7 @@ impl Gate {
                 let second = self
                     .open_with(peer, *port, requirement, Starttls::NotAfterFailure)
                     .await;
-                self.tried(peer, second)
+                self.tried(peer, second, trail)
             }
             other => other,
         }
@@ -222,9 +229,14 @@ impl Gate {
         &self,
         peer: &Peer,
         result: Result<Ready, Failure>,
+        trail: &mut Trail,
     ) -> Result<Ready, Failure> {
         self.observer
             .record(Event::Attempt(peer, result.as_ref().err()));
+        match &result {
+            Ok(ready) => trail.ready(ready),
+            Err(failure) => trail.failed(peer, failure),
+        }
         result
     }
 }

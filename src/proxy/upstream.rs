@@ -6,6 +6,7 @@
 //! TLS is up (RFC 3207 §4.2).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,7 +18,6 @@ use crate::policy::failure::{Failure, Fault, Phase};
 use crate::policy::handshake::{Channel, Handshake, WhyPlaintext};
 use crate::policy::outcome::{Event, Link, Seal};
 use crate::policy::requirement::{Demand, Requirement};
-use crate::policy::verdict::Policy;
 use crate::proxy::gate::Gate;
 use crate::smtp::capabilities::{Capabilities, Extension};
 use crate::smtp::reply::{Reply, ReplyParser};
@@ -151,7 +151,7 @@ pub struct Greeted {
 pub struct Settled {
     pub(super) dialogue: Dialogue,
     pub(super) offers: Capabilities,
-    pub(super) handshake: Result<Handshake, WhyPlaintext>,
+    pub(super) handshake: Result<Arc<Handshake>, WhyPlaintext>,
 }
 
 impl Settled {
@@ -188,16 +188,16 @@ pub enum Starttls {
 pub struct Ready {
     pub(super) line: Settled,
     authorized: Authorized,
-    policy: Policy,
+    requirement: Arc<Requirement>,
 }
 
 impl Ready {
-    /// A connection that is authorized, by whose word.
-    pub(super) fn new(line: Settled, authorized: Authorized, policy: Policy) -> Self {
+    /// A connection that is authorized, and what it had to prove.
+    pub(super) fn new(line: Settled, authorized: Authorized, requirement: &Requirement) -> Self {
         Self {
             line,
             authorized,
-            policy,
+            requirement: Arc::new(requirement.clone()),
         }
     }
 
@@ -215,7 +215,9 @@ impl Ready {
                     authentication: self.authorized.authentication(),
                 },
             },
-            policy: self.policy,
+            handshake: self.line.handshake.as_ref().ok().cloned(),
+            policy: self.requirement.policy,
+            requirement: Arc::clone(&self.requirement),
             tlsa: self.authorized.tlsa().cloned(),
             would_block: self.authorized.would_block().cloned(),
             tested: self.authorized.tested().cloned(),
@@ -229,7 +231,7 @@ impl Ready {
 
     /// The handshake, unless the connection is in the clear.
     pub fn handshake(&self) -> Option<&Handshake> {
-        self.line.handshake.as_ref().ok()
+        self.line.handshake.as_deref().ok()
     }
 
     /// Ends the connection without sending mail.
@@ -274,7 +276,7 @@ impl Gate {
         let name = &self.settings.hostname;
         let line = self.seal(greeted, requirement, starttls, name).await?;
         match authorize(requirement, line.channel(), peer, self.clock.now()) {
-            Ok(authorized) => Ok(Ready::new(line, authorized, requirement.policy)),
+            Ok(authorized) => Ok(Ready::new(line, authorized, requirement)),
             Err(failure) => {
                 line.dialogue.quit();
                 Err(failure)
@@ -307,7 +309,7 @@ impl Gate {
             Err(_) => blank(offers, proof),
             Ok(handshake) => Inspection {
                 offers_under_tls: Some(line.offers),
-                handshake: Some(handshake),
+                handshake: Some(Arc::unwrap_or_clone(handshake)),
                 ..blank(offers, proof)
             },
         }
@@ -425,7 +427,7 @@ impl Gate {
         Ok(Settled {
             dialogue,
             offers,
-            handshake: Ok(handshake),
+            handshake: Ok(Arc::new(handshake)),
         })
     }
 

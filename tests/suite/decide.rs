@@ -16,11 +16,12 @@ use waxseal::dns::{
 use waxseal::mtasts::{FetchError, Policy};
 use waxseal::name::{Domain, Host};
 use waxseal::net::https::Fetch;
+use waxseal::policy::decide::Decision;
 use waxseal::policy::failure::Failure;
 use waxseal::policy::identify::identify;
 use waxseal::policy::requirement::{Demand, Mode, Requirement, Roots};
 use waxseal::policy::verdict::{Candidate, Verdict};
-use waxseal::proxy::gate::{Decision, Gate};
+use waxseal::proxy::gate::Gate;
 use waxseal::store::{Place, open};
 use waxseal::time::{Clock, UnixTime};
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attacks;
+mod audit;
 mod authorize;
 mod check;
 mod chosen;

@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, TlsStream};
 
+use waxseal::policy::delivery_id::DeliveryId;
+
 use super::{ca::Identity, stream::Stream, within};
 
 /// A reply: its code, and the text of its lines.
@@ -21,6 +23,8 @@ use super::{ca::Identity, stream::Stream, within};
 pub(crate) struct Reply {
     pub(crate) code: u16,
     pub(crate) lines: Vec<String>,
+    /// The id of the delivery, taken out of the text: no two are alike.
+    pub(crate) id: Option<String>,
 }
 
 impl Reply {
@@ -155,6 +159,7 @@ impl Mta {
         let mut reply = Reply {
             code: 0,
             lines: Vec::new(),
+            id: None,
         };
         loop {
             let line = self.read_line().await;
@@ -164,10 +169,15 @@ impl Mta {
             reply.code = code
                 .parse()
                 .unwrap_or_else(|_| panic!("not a reply: {line:?}"));
+            let mut text = text.to_owned();
+            let is_last = !text.starts_with('-');
+            if is_last {
+                reply.id = take_id(&mut text);
+            }
             reply
                 .lines
                 .push(text.get(1..).unwrap_or_default().to_owned());
-            if !text.starts_with('-') {
+            if is_last {
                 return reply;
             }
         }
@@ -393,6 +403,16 @@ fn client_config(ca_pem: &str, client: Option<&Identity>) -> ClientConfig {
             .with_client_auth_cert(identity.chain.clone(), identity.key())
             .unwrap(),
     }
+}
+
+/// Takes the id out of `.. [mx.test plaintext 01kb5cw8r0v4q8zj2m6tn3x9fy]` and `.. (01kb5cw8r0v4q8zj2m6tn3x9fy)`.
+fn take_id(text: &mut String) -> Option<String> {
+    let (before, last) = text.rsplit_once(' ')?;
+    let id = last.trim_start_matches('(').trim_end_matches([')', ']']);
+    id.parse::<DeliveryId>().ok()?;
+    let (id, end) = (id.to_owned(), if last.ends_with(']') { "]" } else { "" });
+    *text = format!("{before}{end}");
+    Some(id)
 }
 
 /// RFC 5321 §4.5.2: a dot before each line that begins with one; then the line with the dot alone.

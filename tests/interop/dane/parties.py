@@ -154,5 +154,5 @@ class Waxseal(Daemon):
     def fate(self, domain):
         """Sends a message to the domain: (word, reply)."""
         code, text = send(self.address, recipient(domain))
-        fate = BLOCKED if code != 250 else DANE if text.endswith(" dane]") else "open"
+        fate = BLOCKED if code != 250 else DANE if " dane " in text.rpartition("[")[2] else "open"
         return fate, [f"{code} {text}"]
