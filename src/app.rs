@@ -26,6 +26,7 @@ use crate::config::{Config, ConfigError, RuleError};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
+use crate::metrics::hour::LastHour;
 use crate::net::https;
 use crate::net::inherited::Inherited;
 use crate::net::resolver::SetupError;
@@ -39,6 +40,7 @@ use crate::time::{Clock, SystemClock};
 mod build;
 mod hosts;
 mod list;
+mod overview;
 mod policies;
 mod postfix;
 mod reload;
@@ -50,6 +52,7 @@ mod sockets;
 
 use build::{Lasting, Observers, Silent};
 use hosts::GateHosts;
+use overview::Overview;
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
@@ -211,7 +214,8 @@ impl Default for Ports {
 pub struct App {
     listeners: Vec<(Ingress, SocketAddr)>,
     maps: Vec<SocketAddr>,
-    admin: Option<SocketAddr>,
+    /// Where it is, and its URL.
+    admin: Option<(SocketAddr, String)>,
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
     draining: watch::Sender<bool>,
@@ -227,8 +231,10 @@ impl App {
             mut inherited,
         } = ports;
         let metrics = Arc::new(Metrics::new()?);
+        let hour = Arc::new(LastHour::new(Arc::clone(&clock)));
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
+            hour: Arc::clone(&hour),
             journal: Journal,
             audit: Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock))),
         });
@@ -264,7 +270,7 @@ impl App {
             tasks: Vec::new(),
             background: Vec::new(),
         };
-        app.serve(config, sockets, &drain);
+        app.serve(config, sockets, hour, &drain);
         app.background.push(tokio::spawn(watch_dnssec(
             Arc::clone(&app.reloader),
             in_force,
@@ -277,7 +283,13 @@ impl App {
         Ok(app)
     }
 
-    fn serve(&mut self, config: Config, sockets: Sockets, drain: &watch::Receiver<bool>) {
+    fn serve(
+        &mut self,
+        config: Config,
+        sockets: Sockets,
+        hour: Arc<LastHour>,
+        drain: &watch::Receiver<bool>,
+    ) {
         for (socket, listener) in sockets.listeners.into_iter().zip(config.listeners) {
             self.listeners.extend(
                 socket
@@ -299,8 +311,9 @@ impl App {
             self.tasks
                 .push(tokio::spawn(server.serve(socket, drain.clone())));
         }
-        if let Some(socket) = sockets.admin {
-            self.admin = socket.local_addr().ok();
+        if let (Some(socket), Some(listener)) = (sockets.admin, config.admin) {
+            let address = socket.local_addr().ok();
+            self.admin = address.map(|address| (address, listener.url(address)));
             let metrics = Arc::clone(&self.reloader.metrics);
             let admin = Admin {
                 render: Arc::new(move || {
@@ -315,13 +328,11 @@ impl App {
                     memory: self.reloader.lasting.hosts.clone(),
                     gates: Arc::clone(&self.reloader.gates),
                 }),
+                overview: Arc::new(Overview::new(Arc::clone(&self.reloader), hour)),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
-            self.background.push(tokio::spawn(async move {
-                if let Err(error) = admin::serve(socket, admin, std::future::pending()).await {
-                    tracing::error!(%error, "the admin endpoint has stopped");
-                }
-            }));
+            let served = admin::serve(socket, listener, admin);
+            self.background.push(tokio::spawn(served));
         }
         let reloader = Arc::clone(&self.reloader);
         self.background.push(tokio::spawn(warn_of_expiry(reloader)));
@@ -351,7 +362,7 @@ impl App {
 
     /// Where the admin endpoint listens.
     pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin
+        self.admin.as_ref().map(|(address, _)| *address)
     }
 
     /// Reads configuration and rules again.
@@ -368,8 +379,8 @@ impl App {
         for address in &self.maps {
             let _ = writeln!(text, "waxseal: {MAP_LISTENER} on {address}");
         }
-        if let Some(admin) = self.admin {
-            let _ = writeln!(text, "waxseal: metrics on http://{admin}/metrics");
+        if let Some((_, url)) = &self.admin {
+            let _ = writeln!(text, "waxseal: metrics on {url}/metrics");
         }
         if let Some(setting) = self.postfix_setting() {
             let _ = writeln!(

@@ -82,7 +82,7 @@ pub enum Command {
     /// Print the packet filter rules that lead mail to a transparent listener
     #[command(subcommand)]
     Firewall(FirewallCommand),
-    /// Print the completions of a shell, or write the man pages
+    /// Print the completions of a shell or the description of the API, or write the man pages
     #[command(subcommand)]
     Generate(GenerateCommand),
 }
@@ -98,6 +98,8 @@ pub enum GenerateCommand {
         /// The shell
         shell: Shell,
     },
+    /// Print the description of the admin endpoint, for programs (`OpenAPI`)
+    Openapi,
     /// Write the man pages, one for each command
     #[command(after_help = "Example:\n  waxseal generate man /usr/local/share/man/man1")]
     Man {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
+use waxseal::admin::openapi;
 use waxseal::app::{self, Ports};
 use waxseal::cli::{
     self, Cli, Command, ConfigCommand, FirewallArgs, FirewallCommand, GenerateCommand, complain,
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
             print(&cli::completions(shell));
             Ok(())
         }
+        Command::Generate(GenerateCommand::Openapi) => print_openapi(),
         Command::Generate(GenerateCommand::Man { folder }) => cli::man_pages(&folder)
             .map_err(|error| Failed::runtime(format!("{}: {error}", folder.display()))),
         Command::Firewall(FirewallCommand::Nftables(args)) => print_firewall(&args),
@@ -146,6 +148,12 @@ fn print_firewall(args: &FirewallArgs) -> Result<(), Failed> {
     } else {
         print(&ruleset);
     }
+    Ok(())
+}
+
+fn print_openapi() -> Result<(), Failed> {
+    let document = serde_json::to_string_pretty(&openapi()).map_err(Failed::runtime)?;
+    print(&format!("{document}\n"));
     Ok(())
 }
 

@@ -22,9 +22,11 @@ use crate::policy::verdict::Policy;
 use crate::store::Stats;
 use crate::time::UnixTime;
 
+pub mod hour;
 mod kinds;
 
-use kinds::{BySeal, ByWord, ENCRYPTIONS, New};
+use hour::Counts;
+use kinds::{BySeal, ByWord, ENCRYPTIONS, New, sum};
 
 /// From the answer of a cache to the longest waits of RFC 5321.
 const SECONDS: &[f64] = &[
@@ -184,6 +186,19 @@ fn reasons() -> impl Iterator<Item = &'static str> {
     Failure::REASONS.into_iter().chain(Fault::REASONS)
 }
 
+/// What became of mail since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// What left sealed or open, and what was blocked.
+    pub now: Counts,
+    /// Messages that left although they would have been blocked, had a rule or policy not only observed.
+    pub would_block: u64,
+    /// Legs that failed for other reasons.
+    pub failed: u64,
+    /// Legs that an MX rejected.
+    pub rejected: u64,
+}
+
 /// What came of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reloaded {
@@ -207,6 +222,26 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> Result<String, Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// The sums of what became of mail.
+    pub fn totals(&self) -> Totals {
+        let [sealed, open] = self.deliveries.by_encryption();
+        Totals {
+            now: Counts {
+                sealed,
+                open,
+                blocked: sum(&self.blocked),
+            },
+            would_block: sum(&self.would_block),
+            failed: sum(self.failures.vector()),
+            rejected: sum(self.rejected.vector()),
+        }
+    }
+
+    /// When the configuration in force was loaded.
+    pub fn in_force_since(&self) -> UnixTime {
+        UnixTime(u64::try_from(self.last_reload.get()).unwrap_or_default())
     }
 
     /// Takes note of a configuration that came into force at `now`, with so many rules.
@@ -267,6 +302,10 @@ impl Metrics {
     }
 
     fn outcome(&self, outcome: &Outcome) {
+        let decision = outcome.decision.as_ref();
+        if let Some(rule) = decision.and_then(|decision| decision.rule.as_ref()) {
+            rule.hits.add();
+        }
         self.transaction_seconds
             .observe(outcome.elapsed.as_secs_f64());
         if let Some(link) = &outcome.link {

@@ -113,7 +113,7 @@ impl Daemon {
 
     fn metrics(&self) -> String {
         let mut stream = TcpStream::connect(self.address("metrics on http://")).unwrap();
-        let request = "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -1,19 +1,21 @@
 //! What MX hosts have shown, over HTTP: to read, to forget.
 
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::Admin;
-use super::policies::{Page, answer, problem};
+use super::paging::Page;
+use super::{Admin, Problem};
 use crate::name::{Host, NameError};
 use crate::policy::downgrade::Guard;
 use crate::store::{KeptHost, StoreError};
 
 /// A remembered host, as programs read it. Times are RFC 3339 in UTC.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostView {
     /// The host.
     pub host: String,
@@ -28,7 +30,7 @@ pub struct HostView {
 }
 
 /// A downgrade that lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LostView {
     /// `starttls` or `authentication`.
     pub kind: String,
@@ -56,7 +58,7 @@ impl HostView {
 }
 
 /// Some hosts, in the order of their names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostPage {
     /// The hosts.
     pub hosts: Vec<HostView>,
@@ -81,14 +83,14 @@ pub enum HostError {
     Refused(String),
 }
 
-impl IntoResponse for HostError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::NotAHost(..) => StatusCode::BAD_REQUEST,
-            Self::Unknown(_) => StatusCode::NOT_FOUND,
-            Self::Store(_) | Self::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
+impl From<HostError> for Problem {
+    fn from(error: HostError) -> Self {
+        let status = match error {
+            HostError::NotAHost(..) => StatusCode::BAD_REQUEST,
+            HostError::Unknown(_) => StatusCode::NOT_FOUND,
+            HostError::Store(_) | HostError::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        problem(status, &self)
+        Self::new(status, error.to_string())
     }
 }
 
@@ -107,23 +109,47 @@ fn host(text: &str) -> Result<Host, HostError> {
         .map_err(|error| HostError::NotAHost(text.to_owned(), error))
 }
 
-pub(super) async fn list(Shared(admin): Shared<Admin>, Query(page): Query<Page>) -> Response {
-    match page.after.as_deref().map(host).transpose() {
-        Ok(after) => answer(admin.hosts.list(after, page.limit()).await),
-        Err(error) => error.into_response(),
-    }
+/// What MX hosts have shown
+#[utoipa::path(get, path = "/api/v1/hosts", params(Page), responses(
+    (status = 200, body = HostPage),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    Shared(admin): Shared<Admin>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<HostPage>, Problem> {
+    let Query(page) = page?;
+    let after = page.after.as_deref().map(host).transpose()?;
+    Ok(Json(admin.hosts.list(after, page.limit()?).await?))
 }
 
-pub(super) async fn show(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match host(&name) {
-        Ok(host) => answer(admin.hosts.show(&host).await),
-        Err(error) => error.into_response(),
-    }
+/// What one MX host has shown
+#[utoipa::path(get, path = "/api/v1/hosts/{host}",
+    params(("host" = String, Path, description = "The MX host")),
+    responses(
+        (status = 200, body = HostView),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn show(
+    Shared(admin): Shared<Admin>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<HostView>, Problem> {
+    Ok(Json(admin.hosts.show(&host(&name?)?).await?))
 }
 
-pub(super) async fn forget(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match host(&name) {
-        Ok(host) => answer(admin.hosts.forget(&host).await),
-        Err(error) => error.into_response(),
-    }
+/// Forget an MX host: what it shows next is what it has shown best
+#[utoipa::path(delete, path = "/api/v1/hosts/{host}",
+    params(("host" = String, Path, description = "The MX host")),
+    responses(
+        (status = 204, description = "Forgotten"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn forget(
+    Shared(admin): Shared<Admin>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    admin.hosts.forget(&host(&name?)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

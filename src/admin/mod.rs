@@ -1,60 +1,127 @@
-//! The admin endpoint: metrics, health, MTA-STS policies, and the order to reload.
+//! The admin endpoint: metrics, health, what became of mail, policies, rules, and the order to reload.
 //!
 //! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
 //! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again. Below
-//! `/api/v1/policies` are the remembered policies, below `/api/v1/hosts` what MX hosts have shown, as JSON.
+//! `/api/v1` is what programs ask for, as JSON; [`openapi`] describes it. `/` is a page that shows it to people.
 //!
-//! There are no passwords here: whoever reaches the address may read. To change anything one has to come from
-//! this machine, and not from a web page: browsers send `Origin` with every POST and DELETE, so a request that
-//! has one is refused.
+//! [`access`] tells who may read and who may change something. Every answer says that it is not to be kept, and
+//! tells browsers to load nothing from elsewhere.
 //!
 //! This room knows nothing of what it shows: the metrics come as a closure, the others as traits.
 
 use std::fmt;
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{ConnectInfo, Request, State as Shared};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
+use axum::{Json, Router};
 use futures_util::future::BoxFuture;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use serde::Serialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
+use utoipa::ToSchema;
 
+use crate::name::{Destination, Domain};
+
+pub mod access;
+mod check;
 mod hosts;
+mod openapi;
+mod page;
+mod paging;
 mod policies;
+mod problem;
 mod readiness;
+mod rules;
+mod serve;
 #[cfg(test)]
 mod tests;
+mod totals;
 
+pub use check::TooBusy;
 pub use hosts::{HostDesk, HostError, HostPage, HostView, LostView};
+pub use openapi::openapi;
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
-pub use readiness::{LastReload, Readiness, State};
+pub use problem::Problem;
+pub use readiness::{
+    DnssecView, HealthView, LastReload, ProbeView, Readiness, ReloadView, State, StoreView,
+};
+pub use rules::{RulePage, RuleView};
+pub use totals::{MinuteView, TotalsView};
+
+use access::{Access, Asked, Purpose, Refusal};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
-const PATHS: &str = "\
-GET /metrics
-GET /healthz
-GET /readyz
-POST /reload
-GET /api/v1/policies
-GET /api/v1/policies/DOMAIN
-POST /api/v1/policies/DOMAIN/refresh
-DELETE /api/v1/policies/DOMAIN
-GET /api/v1/hosts
-GET /api/v1/hosts/HOST
-DELETE /api/v1/hosts/HOST
-";
+/// For browsers: nothing is kept, guessed, framed, told to others or loaded from elsewhere.
+const HEADERS: [(header::HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+];
+
+/// Where the endpoint listens, and for whom.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Where; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Who may do what.
+    pub access: Access,
+    /// HTTPS, unless it is plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+impl Listener {
+    /// The URL of the endpoint, where it is reached at `address`.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+}
+
+/// TLS of the endpoint.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// For the server.
+    pub server: Arc<ServerConfig>,
+    /// The certificate, for clients that have read the same configuration.
+    pub certificate: CertificateDer<'static>,
+}
 
 /// Whoever can reload the configuration.
 pub trait Reload: Send + Sync {
     /// Reads configuration and rules again; tells what is in force now, or why the old ones stay.
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+}
+
+/// Whoever knows what waxseal is doing.
+pub trait Overview: Send + Sync {
+    /// What became of mail.
+    fn totals(&self) -> TotalsView;
+    /// At most `limit` rules behind the first `skip`.
+    fn rules(&self, skip: usize, limit: usize) -> RulePage;
+    /// What mail to `destination` would meet, as `waxseal check --json` prints it.
+    fn check(
+        &self,
+        destination: Destination,
+        sender: Option<Domain>,
+    ) -> BoxFuture<'_, Result<Value, TooBusy>>;
 }
 
 /// What the endpoint shows and does.
@@ -70,6 +137,8 @@ pub struct Admin {
     pub policies: Arc<dyn PolicyDesk>,
     /// Knows what MX hosts have shown.
     pub hosts: Arc<dyn HostDesk>,
+    /// Knows what waxseal is doing.
+    pub overview: Arc<dyn Overview>,
 }
 
 impl fmt::Debug for Admin {
@@ -80,100 +149,162 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Serves until `shutdown` is done and the requests in flight are answered.
-pub async fn serve(
-    listener: TcpListener,
-    admin: Admin,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router(admin).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown)
-        .await
+/// Serves until the task is ended.
+pub async fn serve(socket: TcpListener, listener: Listener, admin: Admin) {
+    let router = router(admin, Arc::new(listener.access));
+    serve::serve(socket, listener.tls.map(|tls| tls.server), router).await;
 }
 
-fn router(admin: Admin) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/reload", post(reload))
-        .route("/api/v1/policies", get(policies::list))
-        .route(
-            "/api/v1/policies/{domain}",
-            get(policies::show).delete(policies::forget),
-        )
-        .route("/api/v1/policies/{domain}/refresh", post(policies::refresh))
-        .route("/api/v1/hosts", get(hosts::list))
-        .route(
-            "/api/v1/hosts/{host}",
-            get(hosts::show).delete(hosts::forget),
-        )
-        .layer(from_fn(only_from_here))
+fn router(admin: Admin, access: Arc<Access>) -> Router {
+    let (documented, api) = openapi::documented().split_for_parts();
+    let api = serde_json::to_value(api).unwrap_or_default();
+    documented
+        .route("/api/v1/openapi.json", get(|| async { Json(api) }))
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(access, admit))
+        .layer(map_response(with_headers))
         .with_state(admin)
 }
 
+/// Lets in who may come in.
+async fn admit(
+    Shared(access): Shared<Arc<Access>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let asked = Asked {
+        peer: peer.ip(),
+        uri: request.uri(),
+        headers: request.headers(),
+    };
+    match access.judge(asked, purpose(request.method(), request.uri().path())) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            tracing::info!(client = %peer.ip(), why = %refusal, "admin: a request is refused");
+            refusal.into_response()
+        }
+    }
+}
+
+fn purpose(method: &Method, path: &str) -> Purpose {
+    let is_open = matches!(path, "/" | "/healthz") || path.starts_with("/page/");
+    match (method.is_safe(), is_open) {
+        (false, _) => Purpose::Act,
+        (true, true) => Purpose::Open,
+        (true, false) => Purpose::Read,
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::ForeignPage | Self::NotFromHere | Self::PageWithoutToken => StatusCode::FORBIDDEN,
+        };
+        let mut response = Problem::new(status, self.to_string()).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+async fn with_headers(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// The metrics, in the text format of Prometheus
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = METRICS_TYPE)))]
 async fn metrics(Shared(admin): Shared<Admin>) -> Response {
     ([(header::CONTENT_TYPE, METRICS_TYPE)], (admin.render)()).into_response()
 }
 
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, body = String)))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// Whether waxseal takes mail
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = HealthView),
+    (status = 503, description = "It starts or drains", body = HealthView),
+))]
 async fn readyz(Shared(admin): Shared<Admin>) -> Response {
     let status = match admin.readiness.state() {
         State::Ready => StatusCode::OK,
         State::Starting | State::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let body = format!("{}\n", admin.readiness.detail());
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, body).into_response()
+    (status, Json(admin.readiness.view())).into_response()
 }
 
-/// Lets whoever wants to change something in from this machine only.
-async fn only_from_here(
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match refusal(peer.ip(), request.method(), request.headers()) {
-        Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
-        None => next.run(request).await,
-    }
+/// How waxseal is
+#[utoipa::path(get, path = "/api/v1/health", responses(
+    (status = 200, body = HealthView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn health(Shared(admin): Shared<Admin>) -> Json<HealthView> {
+    Json(admin.readiness.view())
 }
 
-fn refusal(peer: IpAddr, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
-    if method.is_safe() {
-        None
-    // An IPv4 client of an IPv6 socket comes from ::ffff:127.0.0.1.
-    } else if !peer.to_canonical().is_loopback() {
-        Some("change things from this machine: send this to a loopback address\n")
-    } else if headers.contains_key(header::ORIGIN) {
-        Some("requests of web pages (with an Origin) are refused\n")
-    } else {
-        None
-    }
+/// What came of a reload.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReloadedView {
+    /// What is in force now.
+    result: String,
 }
 
-async fn reload(Shared(admin): Shared<Admin>) -> Response {
-    match admin.reload.reload().await {
-        Ok(text) => format!("{text}\n").into_response(),
-        Err(text) => {
-            let body = format!("not reloaded, the configuration before stays in force: {text}\n");
-            (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
-        }
-    }
+/// Read configuration and rules again
+#[utoipa::path(post, path = "/api/v1/reload", responses(
+    (status = 200, body = ReloadedView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn reload(Shared(admin): Shared<Admin>) -> Result<Json<ReloadedView>, Problem> {
+    let result = admin
+        .reload
+        .reload()
+        .await
+        .map_err(|why| not_reloaded(&why))?;
+    Ok(Json(ReloadedView { result }))
 }
 
-async fn not_found() -> Response {
-    let body = format!("not here; there are:\n{PATHS}");
-    (StatusCode::NOT_FOUND, body).into_response()
+/// Read configuration and rules again, told in plain text
+#[utoipa::path(post, path = "/reload", responses(
+    (status = 200, body = String),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn reload_as_text(Shared(admin): Shared<Admin>) -> Result<String, Problem> {
+    let result = admin
+        .reload
+        .reload()
+        .await
+        .map_err(|why| not_reloaded(&why))?;
+    Ok(format!("{result}\n"))
 }
 
-async fn wrong_method() -> Response {
-    let body = format!("not with this method; there are:\n{PATHS}");
-    (StatusCode::METHOD_NOT_ALLOWED, body).into_response()
+fn not_reloaded(why: &str) -> Problem {
+    let detail = format!("not reloaded, the configuration before stays in force: {why}");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+}
+
+async fn not_found() -> Problem {
+    let detail = "not here; /api/v1/openapi.json tells what there is";
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn wrong_method() -> Problem {
+    let detail = "not with this method; /api/v1/openapi.json tells what there is";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

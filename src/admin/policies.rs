@@ -1,22 +1,20 @@
 //! MTA-STS policies over HTTP: to read, to fetch anew, to forget.
 
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::Admin;
+use super::paging::Page;
+use super::{Admin, Problem};
 use crate::name::{Domain, NameError};
 use crate::store::Kept;
 
-/// Policies on one page, unless the question says otherwise; and at most.
-const PAGE: u32 = 100;
-const MOST: u32 = 1000;
-
 /// A remembered policy, as programs read it. Times are RFC 3339 in UTC.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyView {
     /// The policy domain.
     pub domain: String,
@@ -43,7 +41,7 @@ pub struct PolicyView {
 }
 
 /// A refresh that keeps failing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailingView {
     /// The first failure since the last success.
     pub since: String,
@@ -79,7 +77,7 @@ impl PolicyView {
 }
 
 /// Some policies, in the order of their domains.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyPage {
     /// The policies.
     pub policies: Vec<PolicyView>,
@@ -131,41 +129,17 @@ pub trait PolicyDesk: Send + Sync {
     fn forget<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(), PolicyError>>;
 }
 
-/// Which page.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    pub(super) after: Option<String>,
-    limit: Option<u32>,
-}
-
-impl Page {
-    /// How many are asked for.
-    pub(super) fn limit(&self) -> u32 {
-        self.limit.unwrap_or(PAGE).clamp(1, MOST)
-    }
-}
-
-/// An answer that is no success.
-#[derive(Serialize)]
-struct Problem {
-    error: String,
-}
-
-/// A response that tells what is wrong.
-pub(super) fn problem(status: StatusCode, error: &impl ToString) -> Response {
-    let error = error.to_string();
-    (status, Json(Problem { error })).into_response()
-}
-
-impl IntoResponse for PolicyError {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Self::NotADomain(..) => StatusCode::BAD_REQUEST,
-            Self::Unknown(_) => StatusCode::NOT_FOUND,
-            Self::NotRefreshed { .. } => StatusCode::BAD_GATEWAY,
-            Self::Off | Self::Store(_) | Self::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        let status = match error {
+            PolicyError::NotADomain(..) => StatusCode::BAD_REQUEST,
+            PolicyError::Unknown(_) => StatusCode::NOT_FOUND,
+            PolicyError::NotRefreshed { .. } => StatusCode::BAD_GATEWAY,
+            PolicyError::Off | PolicyError::Store(_) | PolicyError::Refused(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
-        problem(status, &self)
+        Self::new(status, error.to_string())
     }
 }
 
@@ -174,37 +148,66 @@ fn domain(text: &str) -> Result<Domain, PolicyError> {
         .map_err(|error| PolicyError::NotADomain(text.to_owned(), error))
 }
 
-pub(super) fn answer<T: Serialize>(result: Result<T, impl IntoResponse>) -> Response {
-    result.map_or_else(IntoResponse::into_response, |answer| {
-        Json(answer).into_response()
-    })
+/// The MTA-STS policies that are remembered
+#[utoipa::path(get, path = "/api/v1/policies", params(Page), responses(
+    (status = 200, body = PolicyPage),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    Shared(admin): Shared<Admin>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<PolicyPage>, Problem> {
+    let Query(page) = page?;
+    let after = page.after.as_deref().map(domain).transpose()?;
+    let limit = page.limit()?;
+    Ok(Json(admin.policies.list(after, limit).await?))
 }
 
-pub(super) async fn list(Shared(admin): Shared<Admin>, Query(page): Query<Page>) -> Response {
-    let after = match page.after.as_deref().map(domain).transpose() {
-        Ok(after) => after,
-        Err(error) => return error.into_response(),
-    };
-    answer(admin.policies.list(after, page.limit()).await)
+/// What is remembered of one policy
+#[utoipa::path(get, path = "/api/v1/policies/{domain}",
+    params(("domain" = String, Path, description = "The policy domain")),
+    responses(
+        (status = 200, body = PolicyView),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn show(
+    Shared(admin): Shared<Admin>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<PolicyView>, Problem> {
+    let domain = domain(&name?)?;
+    Ok(Json(admin.policies.show(&domain).await?))
 }
 
-pub(super) async fn show(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match domain(&name) {
-        Ok(domain) => answer(admin.policies.show(&domain).await),
-        Err(error) => error.into_response(),
-    }
+/// Fetch a policy now
+#[utoipa::path(post, path = "/api/v1/policies/{domain}/refresh",
+    params(("domain" = String, Path, description = "The policy domain")),
+    responses(
+        (status = 200, body = PolicyView),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn refresh(
+    Shared(admin): Shared<Admin>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<PolicyView>, Problem> {
+    let domain = domain(&name?)?;
+    Ok(Json(admin.policies.refresh(&domain).await?))
 }
 
-pub(super) async fn refresh(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match domain(&name) {
-        Ok(domain) => answer(admin.policies.refresh(&domain).await),
-        Err(error) => error.into_response(),
-    }
-}
-
-pub(super) async fn forget(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match domain(&name) {
-        Ok(domain) => answer(admin.policies.forget(&domain).await),
-        Err(error) => error.into_response(),
-    }
+/// Forget a policy; mail to the domain asks for it anew
+#[utoipa::path(delete, path = "/api/v1/policies/{domain}",
+    params(("domain" = String, Path, description = "The policy domain")),
+    responses(
+        (status = 204, description = "Forgotten"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn forget(
+    Shared(admin): Shared<Admin>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let domain = domain(&name?)?;
+    admin.policies.forget(&domain).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
+use super::access::Token;
 use super::*;
 use crate::name::{Domain, Host};
 use crate::policy::downgrade::{Guard, Kind, Known, Lost, Response as OnLoss, Shown};
@@ -25,6 +25,7 @@ fn admin(reload: Result<&str, &str>) -> Admin {
         reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
         policies: Arc::new(OnePolicy),
         hosts: Arc::new(OneHost),
+        overview: Arc::new(Quiet),
     }
 }
 
@@ -71,6 +72,42 @@ impl HostDesk for OneHost {
 
     fn forget<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), HostError>> {
         Box::pin(async { host_view(host).map(|_| ()) })
+    }
+}
+
+/// A waxseal that has one rule, and too many checks under way for any but the domain a.example.
+struct Quiet;
+
+impl Overview for Quiet {
+    fn totals(&self) -> TotalsView {
+        TotalsView {
+            since: UnixTime(0).to_string(),
+            sealed: 3,
+            open: 2,
+            blocked: 1,
+            would_block: 0,
+            failed: 0,
+            rejected: 0,
+            last_hour: Vec::new(),
+        }
+    }
+
+    fn rules(&self, skip: usize, limit: usize) -> RulePage {
+        RulePage {
+            loaded: UnixTime(0).to_string(),
+            total: skip,
+            rules: Vec::new(),
+            next: Some(limit),
+        }
+    }
+
+    fn check(
+        &self,
+        destination: Destination,
+        sender: Option<Domain>,
+    ) -> BoxFuture<'_, Result<Value, TooBusy>> {
+        let free = destination.to_string() == "a.example";
+        Box::pin(async move { free.then(|| format!("{sender:?}").into()).ok_or(TooBusy) })
     }
 }
 
@@ -129,21 +166,28 @@ impl PolicyDesk for OnePolicy {
     }
 }
 
-/// Serves one request on a fresh endpoint and returns the response as it came.
+/// Serves one request on a fresh endpoint on loopback and returns the response as it came.
 async fn ask(admin: &Admin, request: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let served = tokio::spawn(serve(listener, admin.clone(), async {
-        stopped.await.ok();
-    }));
+    ask_with(admin, None, &format!("{request}Host: localhost\r\n")).await
+}
+
+/// The same, with a token and without a Host.
+async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let token = token.map(|token| Token::new(token).unwrap());
+    let listener = Listener {
+        listen: address,
+        access: Access::new(address, token, Vec::new()),
+        tls: None,
+    };
+    let served = tokio::spawn(serve(socket, listener, admin.clone()));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request}Host: x\r\nConnection: close\r\n\r\n");
+    let request = format!("{request}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
-    stop.send(()).unwrap();
-    served.await.unwrap().unwrap();
+    served.abort();
     response
 }
 
@@ -174,10 +218,14 @@ async fn ready_means_ready_for_mail() {
     ] {
         admin.readiness.enter(state);
         let response = ask(&admin, "GET /readyz HTTP/1.1\r\n").await;
-        let body = format!(
-            "{{\"dnssec\":null,\"last_reload\":null,\"state\":\"{word}\",\"store\":null}}\n"
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status);
+        let begin = format!("{{\"state\":\"{word}\",\"version\":\"");
+        assert!(body.starts_with(&begin), "{body}");
+        assert!(
+            body.ends_with("\"last_reload\":null,\"dnssec\":null,\"store\":null}"),
+            "{body}"
         );
-        assert_eq!(status_and_body(&response), (status, body.as_str()));
     }
 }
 
@@ -190,7 +238,7 @@ async fn a_failed_reload_is_told_and_waxseal_stays_ready() {
         status_and_body(&response),
         (
             "500",
-            "not reloaded, the configuration before stays in force: x.toml:1:1: wrong\n"
+            r#"{"status":500,"title":"Internal Server Error","detail":"not reloaded, the configuration before stays in force: x.toml:1:1: wrong"}"#
         )
     );
     admin.readiness.reloaded(LastReload {
@@ -201,7 +249,9 @@ async fn a_failed_reload_is_told_and_waxseal_stays_ready() {
     let (status, body) = status_and_body(&response);
     assert_eq!(status, "200");
     assert!(
-        body.contains("\"at\":\"1970-01-01T00:00:00Z\",\"detail\":\"x.toml:1:1: wrong\""),
+        body.contains(
+            r#""result":"failed","at":"1970-01-01T00:00:00Z","detail":"x.toml:1:1: wrong""#
+        ),
         "{body}"
     );
 }
@@ -213,13 +263,55 @@ async fn a_reload_is_for_this_machine_and_not_for_web_pages() {
     assert_eq!(status_and_body(&response), ("200", "7 rules\n"));
     let response = ask(&admin, "POST /reload HTTP/1.1\r\nOrigin: http://x\r\n").await;
     assert_eq!(status_and_body(&response).0, "403");
-    let from = |peer: &str, method| refusal(peer.parse().unwrap(), &method, &HeaderMap::new());
-    for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-        assert_eq!(from(here, Method::POST), None, "{here}");
+}
+
+#[tokio::test]
+async fn a_refusal_names_its_cure_and_no_answer_is_kept() {
+    let admin = admin(Ok("7 rules"));
+    let token = Some("0123456789abcdef");
+    for (request, status, says) in [
+        (
+            "POST /reload HTTP/1.1\r\nHost: localhost\r\n",
+            "401",
+            "www-authenticate: Bearer\r\n",
+        ),
+        (
+            "POST /reload HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer 0123456789abcdef\r\n",
+            "200",
+            "7 rules\n",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nHost: rebound.example\r\n",
+            "421",
+            "[admin] hosts",
+        ),
+        (
+            "GET /nowhere HTTP/1.1\r\nHost: rebound.example\r\n",
+            "421",
+            "[admin] hosts",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:1\r\n",
+            "200",
+            "waxseal_rules 7\n",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\n",
+            "421",
+            "application/problem+json",
+        ),
+    ] {
+        let response = ask_with(&admin, token, request).await;
+        assert_eq!(status_and_body(&response).0, status, "{request}");
+        assert!(response.contains(says), "{request}: {response}");
+        for header in [
+            "cache-control: no-store\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "frame-ancestors 'none'\r\n",
+        ] {
+            assert!(response.contains(header), "{request}: {response}");
+        }
     }
-    assert!(from("192.0.2.1", Method::POST).is_some());
-    assert!(from("192.0.2.1", Method::DELETE).is_some());
-    assert_eq!(from("192.0.2.1", Method::GET), None);
 }
 
 #[tokio::test]
@@ -228,12 +320,15 @@ async fn policies_are_shown_refreshed_and_forgotten() {
     for (request, status, says) in [
         ("GET /api/v1/policies", "200", "\"next\":\"None 100\""),
         (
-            "GET /api/v1/policies?after=b.example&limit=9999",
+            "GET /api/v1/policies?after=b.example&limit=1000",
             "200",
             "Some(b.example) 1000",
         ),
         ("GET /api/v1/policies?after=a..b", "400", "is not a domain"),
         ("GET /api/v1/policies?limit=x", "400", "limit"),
+        ("GET /api/v1/policies?limit=1001", "400", "from 1 to 1000"),
+        ("GET /api/v1/policies?page=2", "400", "unknown field"),
+        ("GET /api/v1/policies/%ff", "400", "UTF-8"),
         (
             "GET /api/v1/policies/A.example",
             "200",
@@ -246,9 +341,13 @@ async fn policies_are_shown_refreshed_and_forgotten() {
             "502",
             "no answer in time",
         ),
-        ("DELETE /api/v1/policies/a.example", "200", "null"),
-        ("DELETE /api/v1/policies/b.example", "404", "error"),
-        ("PUT /api/v1/policies/a.example", "405", "DELETE"),
+        ("DELETE /api/v1/policies/a.example", "204", ""),
+        (
+            "DELETE /api/v1/policies/b.example",
+            "404",
+            "\"detail\":\"no MTA-STS policy",
+        ),
+        ("PUT /api/v1/policies/a.example", "405", "openapi.json"),
     ] {
         let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
         let (found, body) = status_and_body(&response);
@@ -261,16 +360,128 @@ async fn policies_are_shown_refreshed_and_forgotten() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_tells_what_is() {
+async fn totals_rules_health_and_checks_are_told() {
+    let admin = admin(Ok("7 rules"));
+    for (request, status, says) in [
+        (
+            "GET /api/v1/totals",
+            "200",
+            r#""sealed":3,"open":2,"blocked":1,"#,
+        ),
+        (
+            "GET /api/v1/rules",
+            "200",
+            r#""total":0,"rules":[],"next":100}"#,
+        ),
+        (
+            "GET /api/v1/rules?skip=5&limit=7",
+            "200",
+            r#""total":5,"rules":[],"next":7}"#,
+        ),
+        ("GET /api/v1/rules?skip=-1", "400", "skip"),
+        ("GET /api/v1/rules?limit=0", "400", "from 1 to 1000"),
+        ("GET /api/v1/health", "200", r#""state":"starting""#),
+        ("GET /api/v1/check/A.example", "200", r#""None""#),
+        (
+            "GET /api/v1/check/a.example?sender=b.example",
+            "200",
+            "b.example",
+        ),
+        (
+            "GET /api/v1/check/a.example?sender=b..example",
+            "400",
+            "`b..example` is not a domain",
+        ),
+        ("GET /api/v1/check/a..b", "400", "`a..b` is not a domain"),
+        ("GET /api/v1/check/b.example", "429", "too many checks"),
+        ("POST /api/v1/reload", "200", r#"{"result":"7 rules"}"#),
+        ("GET /api/v1/openapi.json", "200", r#""openapi":"3.1.0""#),
+    ] {
+        let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status, "{request}: {body}");
+        assert!(body.contains(says), "{request}: {body}");
+        let kind = if status == "200" {
+            "application/json"
+        } else {
+            "application/problem+json"
+        };
+        assert!(
+            response.contains(&format!("content-type: {kind}\r\n")),
+            "{response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_for_everybody_and_loads_nothing_but_its_own_files() {
     let admin = admin(Ok(""));
-    let response = ask(&admin, "GET /metrix HTTP/1.1\r\n").await;
-    let (status, body) = status_and_body(&response);
-    assert_eq!(status, "404");
-    assert!(body.contains("GET /metrics\n"), "{body}");
-    let response = ask(&admin, "GET /reload HTTP/1.1\r\n").await;
-    let (status, body) = status_and_body(&response);
-    assert_eq!(status, "405");
-    assert!(body.contains("POST /reload\n"), "{body}");
+    let response = ask(&admin, "GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\n").await;
+    let (status, html) = status_and_body(&response);
+    assert_eq!(status, "200");
+    let mut texts = vec![html.to_owned()];
+    let mut named: Vec<String> = Vec::new();
+    while let Some(text) = texts.pop() {
+        assert!(
+            !text.contains("innerHTML") && !text.contains("style="),
+            "{text}"
+        );
+        let quoted = text.split('"').skip(1).step_by(2);
+        let files =
+            quoted.filter_map(|word| word.strip_prefix("/page/").or(word.strip_prefix("./")));
+        for file in files {
+            if named.iter().all(|known| known != file) {
+                named.push(file.to_owned());
+                let response = ask(&admin, &format!("GET /page/{file} HTTP/1.1\r\n")).await;
+                let (status, body) = status_and_body(&response);
+                assert_eq!(status, "200", "{file}");
+                texts.push(body.to_owned());
+            }
+        }
+    }
+    assert_eq!(named.len(), 8, "{named:?}");
+    let response = ask(&admin, "GET /page/other.js HTTP/1.1\r\n").await;
+    assert_eq!(status_and_body(&response).0, "404");
+}
+
+#[tokio::test]
+async fn what_is_not_there_points_at_what_is() {
+    let admin = admin(Ok(""));
+    for (request, status) in [("GET /metrix", "404"), ("GET /reload", "405")] {
+        let response = ask(&admin, &format!("{request} HTTP/1.1\r\n")).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status);
+        assert!(
+            body.contains("/api/v1/openapi.json tells what there is"),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn all_that_the_description_names_is_described() {
+    let document = serde_json::to_string(&openapi()).unwrap();
+    let api: Value = serde_json::from_str(&document).unwrap();
+    let operations = |path: &Value| {
+        path.as_object()
+            .unwrap()
+            .values()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let paths: Vec<&Value> = api["paths"].as_object().unwrap().values().collect();
+    assert!(paths.len() >= 10, "{document}");
+    for operation in paths.into_iter().flat_map(operations) {
+        assert!(operation["summary"].is_string(), "{operation}");
+    }
+    for schema in api["components"]["schemas"].as_object().unwrap().values() {
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            assert!(
+                property.to_string().contains("\"description\":"),
+                "{name}: {property}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -279,20 +490,20 @@ async fn hosts_are_listed_shown_and_forgotten() {
     let ask = async |line: &str| {
         let response = ask(&admin, &format!("{line} HTTP/1.1\r\n")).await;
         let (status, body) = status_and_body(&response);
-        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let body = serde_json::from_str(body).unwrap_or_default();
         (status.to_owned(), body)
     };
-    let (_, page) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
+    let (_, page): (_, Value) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
     assert_eq!(page["next"], "Some(b.example) 7");
     let (_, host) = ask("GET /api/v1/hosts/MX.a.example").await;
     assert_eq!(host, page["hosts"][0]);
     assert_eq!(host["best"], "dane");
     assert_eq!(host["lost"]["kind"], "starttls");
     assert_eq!(host["lost"]["until"], "1970-01-01T00:02:00Z");
-    assert_eq!(ask("DELETE /api/v1/hosts/mx.a.example").await.0, "200");
+    assert_eq!(ask("DELETE /api/v1/hosts/mx.a.example").await.0, "204");
     let (status, problem) = ask("DELETE /api/v1/hosts/mx.b.example").await;
     assert_eq!(status, "404");
-    let why = problem["error"].as_str().unwrap();
+    let why = problem["detail"].as_str().unwrap();
     assert!(
         why.starts_with("nothing is remembered of mx.b.example"),
         "{why}"

@@ -9,6 +9,7 @@ use crate::config::{Config, load_rules};
 use crate::discover::{Discover, HostMemory, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::metrics::hour::LastHour;
 use crate::net::dial::{Dialer, Outgoing};
 use crate::net::https::HttpsFetcher;
 use crate::net::resolver::DnsResolver;
@@ -66,6 +67,7 @@ impl Observer for Silent {
 /// Counts, logs and remembers.
 pub(super) struct Observers {
     pub(super) metrics: Arc<Metrics>,
+    pub(super) hour: Arc<LastHour>,
     pub(super) journal: Journal,
     pub(super) audit: Arc<Audit>,
 }
@@ -73,6 +75,7 @@ pub(super) struct Observers {
 impl Observer for Observers {
     fn record(&self, event: Event<'_>) {
         self.metrics.record(event);
+        self.hour.record(event);
         self.journal.record(event);
         self.audit.record(event);
     }

@@ -122,7 +122,7 @@ pub(super) async fn run(config: &Config, args: &HostArgs) -> Result<(), Error> {
 
 /// Whoever runs and answers at the admin endpoint; else the store.
 async fn desk(config: &Config) -> Result<Box<dyn HostDesk>, Error> {
-    if let Some(remote) = Remote::find(config.admin, PATH).await? {
+    if let Some(remote) = Remote::find(config.admin.as_ref(), PATH).await? {
         return Ok(Box::new(remote));
     }
     let gate = gate_to_ask(config).await?;

@@ -106,7 +106,7 @@ pub(super) async fn run(config: &Config, args: &PolicyArgs) -> Result<(), Error>
 
 /// Whoever runs and answers at the admin endpoint; else the store.
 async fn desk(config: &Config) -> Result<Box<dyn PolicyDesk>, Error> {
-    if let Some(remote) = Remote::find(config.admin, remote::PATH).await? {
+    if let Some(remote) = Remote::find(config.admin.as_ref(), remote::PATH).await? {
         return Ok(Box::new(remote));
     }
     let gate = gate_to_ask(config).await?;

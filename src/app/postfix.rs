@@ -69,6 +69,7 @@ pub async fn told(gate: &Gate, key: &str, attributes: Attributes) -> Told {
 
 async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -> Told {
     let decision = gate.decide(destination, None).await;
+    decision.rule.iter().for_each(|rule| rule.hits.add());
     let question = Question {
         destination,
         rule: decision.rule.as_deref(),

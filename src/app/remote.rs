@@ -1,18 +1,17 @@
 //! The admin endpoint of a waxseal that runs, asked by a command.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Method, Response, StatusCode, Url};
-use serde::Deserialize;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::admin::access::Token;
+use crate::admin::{Listener, Problem};
 use crate::app::Error;
+use crate::net::tls::pinned;
 
 /// Whether somebody listens is known at once on this machine.
 const FIND: Duration = Duration::from_secs(2);
@@ -23,12 +22,8 @@ const PATIENCE: Duration = Duration::from_mins(3);
 pub(super) struct Remote {
     client: Client,
     base: Url,
-}
-
-/// Its answer where it says no.
-#[derive(Deserialize)]
-struct Problem {
-    error: String,
+    /// For `Authorization`, where the endpoint has a token.
+    bearer: Option<String>,
 }
 
 /// Why there is no answer.
@@ -44,18 +39,20 @@ pub(super) enum No {
 
 impl Remote {
     /// Finds out whether anybody listens at `admin`.
-    pub(super) async fn find(admin: Option<SocketAddr>, path: &str) -> Result<Option<Self>, Error> {
-        let Some(admin) = admin.map(reachable) else {
+    pub(super) async fn find(admin: Option<&Listener>, path: &str) -> Result<Option<Self>, Error> {
+        let Some(admin) = admin else {
             return Ok(None);
         };
-        let connected = timeout(FIND, TcpStream::connect(admin)).await;
+        let address = reachable(admin.listen);
+        let connected = timeout(FIND, TcpStream::connect(address)).await;
         if !matches!(connected, Ok(Ok(_))) {
             return Ok(None);
         }
-        let base = Url::parse(&format!("http://{admin}{path}"));
+        let base = Url::parse(&format!("{}{path}", admin.url(address)));
         Ok(Some(Self {
-            client: client()?,
+            client: client(admin)?,
             base: base.map_err(|error| Error::Http(error.to_string()))?,
+            bearer: admin.access.token().map(Token::bearer),
         }))
     }
 
@@ -81,13 +78,21 @@ impl Remote {
 
     /// Orders what this path does; the answer is one line for people.
     pub(super) async fn order(&self) -> Result<String, No> {
-        let response = self.client.post(self.base.clone()).send().await;
+        let response = self.request(Method::POST, self.base.clone()).send().await;
         let response = response.map_err(|error| broken(&error))?;
         if !response.status().is_success() {
             return Err(refusal(response, false).await);
         }
         let told = response.text().await.map_err(|error| broken(&error))?;
         Ok(told.trim_end().to_owned())
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.bearer {
+            Some(bearer) => request.header(header::AUTHORIZATION, bearer),
+            None => request,
+        }
     }
 
     async fn send<T: DeserializeOwned>(
@@ -103,7 +108,7 @@ impl Remote {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let response = self.client.request(method, url).send().await;
+        let response = self.request(method, url).send().await;
         let response = response.map_err(|error| broken(&error))?;
         if response.status().is_success() {
             return response_json(response).await;
@@ -120,14 +125,16 @@ async fn refusal(response: Response, asked_for_one: bool) -> No {
     }
     let body = response.text().await.unwrap_or_default();
     No::Refused(match serde_json::from_str::<Problem>(&body) {
-        Ok(problem) => problem.error,
+        Ok(problem) => problem.detail,
         Err(_) => format!("the admin endpoint says {status}: {}", body.trim()),
     })
 }
 
 async fn response_json<T: DeserializeOwned>(response: Response) -> Result<T, No> {
     let body = response.bytes().await.map_err(|error| broken(&error))?;
-    serde_json::from_slice(&body)
+    // 204 has nothing to say.
+    let body = if body.is_empty() { b"null" } else { &*body };
+    serde_json::from_slice(body)
         .map_err(|error| No::Refused(format!("the answer makes no sense: {error}")))
 }
 
@@ -145,16 +152,12 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A client for plain HTTP. The library wants to know its TLS all the same; this one trusts nobody.
-fn client() -> Result<Client, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
+/// A client that trusts the certificate of the endpoint, and nobody else.
+fn client(admin: &Listener) -> Result<Client, Error> {
+    let certificate = admin.tls.as_ref().map(|tls| tls.certificate.clone());
     let builder = Client::builder().no_proxy().timeout(PATIENCE);
     builder
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(pinned::client(certificate)?)
         .build()
         .map_err(|error| Error::Http(error.to_string()))
 }

@@ -128,7 +128,7 @@ async fn reload(config: &Config, no_reload: bool) -> Result<(), Error> {
     if no_reload {
         return Ok(());
     }
-    match Remote::find(config.admin, "/reload").await? {
+    match Remote::find(config.admin.as_ref(), "/reload").await? {
         Some(running) => {
             let told = running.order().await;
             let told = told.map_err(|no| Error::NotReloaded(no.to_string()))?;

@@ -36,8 +36,8 @@ pub(super) async fn bind_all(
             .maps
             .push(bind(map.listen, MAP_LISTENER, inherited).await?);
     }
-    if let Some(address) = config.admin {
-        sockets.admin = Some(bind(address, "admin", inherited).await?);
+    if let Some(admin) = &config.admin {
+        sockets.admin = Some(bind(admin.listen, "admin", inherited).await?);
     }
     let all = sockets.listeners.iter().chain(&sockets.maps);
     let all = all.chain(&sockets.admin);

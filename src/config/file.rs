@@ -157,6 +157,13 @@ pub(super) enum Kind {
 pub(super) struct Admin {
     pub(super) listen: Spanned<Endpoint>,
     pub(super) enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token_file: Option<Spanned<PathBuf>>,
+    pub(super) hosts: Vec<Hostname>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_certificate: Option<Spanned<PathBuf>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_key: Option<Spanned<PathBuf>>,
 }
 
 impl Default for Admin {
@@ -165,6 +172,10 @@ impl Default for Admin {
         Self {
             listen: Spanned::new(0..0, Endpoint(listen)),
             enabled: true,
+            token_file: None,
+            hosts: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{AuditSettings, Config, LogSettings, Policies, dns, listener, tls};
+use super::{AuditSettings, Config, LogSettings, Policies, admin, dns, listener, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
 use crate::policy::downgrade::{Guard, Response};
@@ -34,7 +34,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         policies: policies(&file, source),
         listeners: listener::for_mail(&file, source)?,
         maps: listener::for_questions(&file, source)?,
-        admin: file.admin.enabled.then_some(file.admin.listen.get_ref().0),
+        admin: admin::listener(&file.admin, source)?,
         dns: dns::settings(&file.dns, source)?,
         mta_sts: mta_sts(&file),
         store: store(&file, source, &mut warnings),
@@ -235,6 +235,13 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
     let in_memory = |path: &&mut Spanned<PathBuf>| path.get_ref() != Path::new(IN_MEMORY);
     let mut store = file.store.path.iter_mut().filter(in_memory);
     store.by_ref().for_each(rewrite);
+    let admin = &mut file.admin;
+    let of_admin = [
+        &mut admin.token_file,
+        &mut admin.tls_certificate,
+        &mut admin.tls_key,
+    ];
+    of_admin.into_iter().flatten().for_each(rewrite);
     for listener in &mut file.listener {
         let listener = listener.get_mut();
         let paths = [

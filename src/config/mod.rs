@@ -13,7 +13,6 @@
 //! This room promises a [`Config`] whose every part can be used as it is. It opens no socket, and
 //! reads no clock but to warn of rules that have expired.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use crate::proxy::settings::{Listener, Settings};
 use crate::store::Place;
 use crate::time::{Clock, SystemClock};
 
+mod admin;
 mod by_hand;
 mod chooser;
 mod dns;
@@ -73,7 +73,7 @@ pub struct Config {
     /// Listeners that answer questions of Postfix.
     pub maps: Vec<mapserver::Listener>,
     /// Where the admin endpoint listens, unless it is switched off.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<crate::admin::Listener>,
     /// How DNS is asked.
     pub dns: DnsSettings,
     /// How MTA-STS policies are fetched; `None` = MTA-STS is switched off.

@@ -11,7 +11,7 @@ use super::rule_file::{Entry, FloorWord, LevelWord};
 use super::tls;
 use crate::policy::handshake::TlsVersion;
 use crate::policy::rules::{
-    Floor, Level, MtaStsUse, NameMatch, Origin, Pattern, Rule, SenderScope, ServerName,
+    Floor, Hits, Level, MtaStsUse, NameMatch, Origin, Pattern, Rule, SenderScope, ServerName,
 };
 use crate::time::UnixTime;
 
@@ -59,6 +59,7 @@ impl Reader<'_> {
             reason: entry.reason.clone(),
             expires,
             origin: self.origin(),
+            hits: Hits::default(),
         };
         let senders = self.senders()?;
         Ok(patterns

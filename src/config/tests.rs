@@ -16,7 +16,7 @@ fn meaning(config: &Config) -> String {
         (
             config.policies.folder(),
             (&config.listeners, &config.maps),
-            (config.admin, &config.dns, config.addresses),
+            (&config.admin, &config.dns, config.addresses),
             &config.allow_networks,
             &config.roots,
             &config.settings,
@@ -134,6 +134,19 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[log]\nlevel = 'inffo'",
         "2:9: `inffo` is not a log level; write one of off, error, warn, info, debug, trace or directives such as \"info,waxseal::proxy=debug\"",
+    ),
+    // The admin endpoint.
+    (
+        "[admin]\nlisten = '[::]:9825'",
+        "2:10: [::]:9825 is not loopback, so whoever reads there must show a token; add `token_file`, or the systemd credential `waxseal-admin-token`",
+    ),
+    (
+        "[admin]\ntoken_file = '/dev/null'",
+        "2:14: `/dev/null`: a token of 0 characters could be guessed; write at least 16, such as `openssl rand -hex 32` makes",
+    ),
+    (
+        "[admin]\ntls_key = 'x'",
+        "1:1: `tls_key` without `tls_certificate`; add the certificate",
     ),
     // Listeners.
     (
@@ -256,6 +269,9 @@ fn folder_of_the_example() -> tempfile::TempDir {
     let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
     write("mta.pem", pair.cert.pem());
     write("mta.key", pair.signing_key.serialize_pem());
+    write("admin.pem", pair.cert.pem());
+    write("admin.key", pair.signing_key.serialize_pem());
+    write("admin-token", "0123456789abcdef\n".to_owned());
     write("clients.pem", pair.cert.pem());
     write("root.key", root_key());
     write("users", "# who\nmta:secret\n".to_owned());
@@ -274,6 +290,8 @@ fn the_keys_that_the_example_comments_out_are_keys() {
     assert!(matches!(config.listeners[0].tls, MtaTls::Offered(_)));
     assert!(matches!(config.listeners[1].tls, MtaTls::Off));
     assert_eq!(config.maps[0].listen, "127.0.0.1:8461".parse().unwrap());
+    let admin = config.admin.unwrap();
+    assert!(admin.access.token().is_some() && admin.tls.is_some());
     let kinds = config.listeners.iter().map(|listener| listener.kind);
     assert_eq!(kinds.collect::<Vec<_>>(), Ingress::ALL);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
@@ -291,7 +309,8 @@ fn what_is_shown_parses_again_to_the_same() {
         [[listener]]\nkind = 'socks5'\nlisten = '[::1]:0'\nusers_file = 'users'\nallow = ['10.0.0.0/8']\n\
         [[listener]]\nkind = 'transparent'\nlisten = '[::1]:0'\nmode = 'tproxy'\nbypass = ['10.0.0.0/8']\n\
         mta_starttls = 'passthrough'\n\
-        [admin]\nenabled = false\n[dns]\nservers = ['::1', '192.0.2.1:5353']\n\
+        [admin]\nlisten = '192.0.2.1:9825'\ntoken_file = 'admin-token'\nhosts = ['wax.example']\n\
+        tls_certificate = 'admin.pem'\ntls_key = 'admin.key'\n[dns]\nservers = ['::1', '192.0.2.1:5353']\n\
         dnssec = 'trust-ad'\ntrusted_path = true\ntrust_anchor = 'root.key'\ndane = 'required'\n\
         [mx]\naddresses = 'ipv4-only'\nallow_networks = ['10.0.0.0/8']\ndead_for = '0s'\n\
         [tls]\nroots = 'none'\nca_files = ['clients.pem']\nplaintext_fallback = false\n\
@@ -344,7 +363,7 @@ fn without_any_file_there_are_two_listeners_on_loopback() {
             .iter()
             .all(|one| one.listen.ip().is_loopback())
     );
-    assert_eq!(config.admin.unwrap().port(), 9825);
+    assert_eq!(config.admin.unwrap().listen.port(), 9825);
     assert!(config.roots.anchors.len() > 50);
 }
 

@@ -1,5 +1,5 @@
 //! Certificates and keys from PEM files: the roots that an MX is judged by, and waxseal's own
-//! certificate towards the MTA.
+//! certificates towards the MTA and at the admin endpoint.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::file::{File, Listener, RootSet, Tls};
+use super::file::{Admin, File, Listener, RootSet, Tls};
+use crate::admin;
 use crate::policy::requirement::Roots;
 use crate::proxy::settings::MtaTls;
 
@@ -115,31 +116,70 @@ fn not_pem(file: &Spanned<PathBuf>, error: &rustls::pki_types::pem::Error) -> St
     format!("`{}` is not PEM: {error}", file.get_ref().display())
 }
 
-/// TLS of one listener. `at` is its place, for what is missing.
+/// A certificate and its key, as a listener names them.
+type Pair<'a> = (&'a Spanned<PathBuf>, &'a Spanned<PathBuf>);
+
+/// Both or none. `at` is the place of the listener, for the one that is missing.
+fn pair<'a>(
+    certificate: Option<&'a Spanned<PathBuf>>,
+    key: Option<&'a Spanned<PathBuf>>,
+    at: impl Fn(&str) -> ConfigError,
+) -> Result<Option<Pair<'a>>, ConfigError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (Some(_), None) => Err(at(
+            "`tls_certificate` without `tls_key`; add the private key",
+        )),
+        (None, Some(_)) => Err(at(
+            "`tls_key` without `tls_certificate`; add the certificate",
+        )),
+        (None, None) => Ok(None),
+    }
+}
+
+/// TLS of one listener for mail.
 pub(super) fn mta_tls(
     listener: &Spanned<Listener>,
     source: Source<'_>,
 ) -> Result<MtaTls, ConfigError> {
-    let at = |message: &str| Err(source.error(&listener.span(), message));
+    let at = |message: &str| source.error(&listener.span(), message);
     let written = listener.get_ref();
-    let (certificate, key) = match (&written.tls_certificate, &written.tls_key) {
-        (Some(certificate), Some(key)) => (certificate, key),
-        (Some(_), None) => return at("`tls_certificate` without `tls_key`; add the private key"),
-        (None, Some(_)) => return at("`tls_key` without `tls_certificate`; add the certificate"),
-        (None, None) if written.tls_required => {
-            return at("`tls_required` without `tls_certificate` and `tls_key`; add both");
-        }
-        (None, None) if written.tls_client_ca.is_some() => {
-            return at("`tls_client_ca` without `tls_certificate` and `tls_key`; add both");
-        }
-        (None, None) => return Ok(MtaTls::Off),
+    let files = (written.tls_certificate.as_ref(), written.tls_key.as_ref());
+    let Some(files) = pair(files.0, files.1, at)? else {
+        return match &written.tls_client_ca {
+            _ if written.tls_required => Err(at(
+                "`tls_required` without `tls_certificate` and `tls_key`; add both",
+            )),
+            Some(_) => Err(at(
+                "`tls_client_ca` without `tls_certificate` and `tls_key`; add both",
+            )),
+            None => Ok(MtaTls::Off),
+        };
     };
-    let config = Arc::new(server_config(written, certificate, key, source)?);
+    let verifier = client_verifier(written, source)?;
+    let config = Arc::new(server_config(files, verifier, source)?);
     Ok(if written.tls_required {
         MtaTls::Required(config)
     } else {
         MtaTls::Offered(config)
     })
+}
+
+/// TLS of the admin endpoint.
+pub(super) fn admin_tls(
+    admin: &Admin,
+    source: Source<'_>,
+) -> Result<Option<admin::Tls>, ConfigError> {
+    let at = |message: &str| source.error(&admin.listen.span(), message);
+    let files = (admin.tls_certificate.as_ref(), admin.tls_key.as_ref());
+    let Some(files) = pair(files.0, files.1, at)? else {
+        return Ok(None);
+    };
+    let server = server_config(files, WebPkiClientVerifier::no_client_auth(), source)?;
+    Ok(Some(admin::Tls {
+        server: Arc::new(server),
+        certificate: certificates(files.0, source)?.remove(0),
+    }))
 }
 
 /// STARTTLS with a certificate of waxseal's own making, new at each start: for an MTA that insists on TLS
@@ -162,15 +202,13 @@ fn builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error
 }
 
 fn server_config(
-    listener: &Listener,
-    certificate: &Spanned<PathBuf>,
-    key: &Spanned<PathBuf>,
+    (certificate, key): Pair<'_>,
+    verifier: Arc<dyn ClientCertVerifier>,
     source: Source<'_>,
 ) -> Result<ServerConfig, ConfigError> {
     let chain = certificates(certificate, source)?;
     let private = PrivateKeyDer::from_pem_slice(&read(key, source)?)
         .map_err(|error| source.error(&key.span(), not_pem(key, &error)))?;
-    let verifier = client_verifier(listener, source)?;
     builder()
         .map(|builder| builder.with_client_cert_verifier(verifier))
         .and_then(|builder| builder.with_single_cert(chain, private))

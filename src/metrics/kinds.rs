@@ -1,6 +1,7 @@
 //! The shapes of metrics: how they are registered, and how they are found again without hashing.
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
@@ -133,6 +134,11 @@ impl<V: Labelled> ByWord<V> {
         }
     }
 
+    /// All of them.
+    pub(super) fn vector(&self) -> &V {
+        &self.vector
+    }
+
     /// The metric of `word`.
     pub(super) fn of(&self, word: &str) -> V::Metric {
         match self.known.iter().find(|(known, _)| *known == word) {
@@ -140,6 +146,21 @@ impl<V: Labelled> ByWord<V> {
             None => self.vector.with(word),
         }
     }
+}
+
+/// The sum of counters over all their labels.
+pub(super) fn sum(counters: &IntCounterVec) -> u64 {
+    let families = counters.collect();
+    let metrics = families.iter().flat_map(MetricFamily::get_metric);
+    // Counts are whole numbers, and exact as far as 2^53.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counters are whole and not negative"
+    )]
+    metrics
+        .map(|metric| metric.get_counter().get_value() as u64)
+        .sum()
 }
 
 /// The values of the `encryption` label, in the order of [`BySeal`].
@@ -152,6 +173,15 @@ pub(super) struct BySeal(
 );
 
 impl BySeal {
+    /// The sums, in the order of [`ENCRYPTIONS`].
+    pub(super) fn by_encryption(&self) -> [u64; ENCRYPTIONS.len()] {
+        let sum = |by_authentication: &[[IntCounter; _]; _]| {
+            let counters = by_authentication.iter().flatten();
+            counters.map(IntCounter::get).sum()
+        };
+        self.0.each_ref().map(sum)
+    }
+
     /// The counter of what left by `seal` under `policy`.
     pub(super) fn of(&self, seal: &Seal, policy: Policy) -> &IntCounter {
         let encryption = match seal {

@@ -16,6 +16,8 @@ use crate::policy::outcome::Seal;
 use crate::policy::requirement::{Demand, Requirement};
 use crate::smtp::reply::Reply;
 
+mod hour;
+
 fn peer() -> Peer {
     Peer {
         host: MailHost::Named("mx.a.example".parse().unwrap()),

@@ -14,7 +14,10 @@ use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::requirement::{Mode, Roots};
 use crate::time::UnixTime;
 
+mod hits;
 mod words;
+
+pub use hits::Hits;
 
 /// One rule, for one pattern and one sender scope.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,8 @@ pub struct Rule {
     pub expires: Option<UnixTime>,
     /// Where it stands.
     pub origin: Origin,
+    /// How often it was in force.
+    pub hits: Hits,
 }
 
 /// File and line of a rule.

@@ -94,6 +94,42 @@ fn help_has_examples_and_a_typo_a_hint() {
     assert!(stderr(&typo).contains("'config'"));
 }
 
+#[test]
+fn the_token_of_the_admin_endpoint_may_be_a_credential_of_systemd() {
+    let home = tempfile::tempdir().unwrap();
+    let config = "admin = { listen = '0.0.0.0:9825' }";
+    fs::write(home.path().join("waxseal.toml"), config).unwrap();
+    let check = |folder: &Path| {
+        Command::new(env!("CARGO_BIN_EXE_waxseal"))
+            .args(["config", "check"])
+            .current_dir(home.path())
+            .env_remove("WAXSEAL_CONFIG")
+            .env("STATE_DIRECTORY", home.path())
+            .env("CREDENTIALS_DIRECTORY", folder)
+            .output()
+            .unwrap()
+    };
+    let credentials = tempfile::tempdir().unwrap();
+    let without = check(credentials.path());
+    let said = stderr(&without);
+    assert_eq!(without.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("waxseal.toml:1:20: 0.0.0.0:9825 is not loopback"),
+        "{said}"
+    );
+    let credential = credentials.path().join("waxseal-admin-token");
+    fs::write(&credential, "0123456789abcdef\n").unwrap();
+    assert_eq!(
+        stderr(&check(credentials.path())).lines().count(),
+        1,
+        "no folder of rules"
+    );
+    fs::write(&credential, "short\n").unwrap();
+    let short = check(credentials.path());
+    assert_eq!(short.status.code(), Some(2));
+    assert!(stderr(&short).contains("waxseal-admin-token: a token of 5 characters"));
+}
+
 /// Without the admin endpoint of whoever else runs on this machine.
 const ALONE: &str = "admin = { enabled = false }";
 

@@ -1,7 +1,7 @@
 # Sourced by the interop runs: installs what is missing without starting any service.
 #
 #   need PROGRAM=PACKAGE...                  a word without "=" is both
-#   need_in_venv FOLDER PROGRAM PACKAGE      of Python, in a virtual environment
+#   need_in_venv FOLDER PROGRAM PACKAGE...   of Python, in a virtual environment
 #   need_unpacked PACKAGE FOLDER LIBRARY...  sets `unpacked`, the file of a package that is not installed
 #   must_be_root_with_namespaces             else the run ends
 #   build_waxseal                            sets WAXSEAL, unless it is set
@@ -42,12 +42,13 @@ install_quietly() {
 }
 
 need_in_venv() {
-    local folder=$1 program=$2 package=$3
+    local folder=$1 program=$2
+    shift 2
     if [ ! -x "$folder/bin/$program" ]; then
         # Debian keeps that module apart.
         python3 -c 'import ensurepip' 2>/dev/null || install_quietly python3-venv
         python3 -m venv --clear "$folder"
-        "$folder/bin/pip" --quiet --disable-pip-version-check install "$package"
+        "$folder/bin/pip" --quiet --disable-pip-version-check install "$@"
     fi
 }
 

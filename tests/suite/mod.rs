@@ -1,5 +1,6 @@
 //! The scenarios, one module for each promise.
 
+mod admin;
 mod attacks;
 mod audit;
 mod authorize;

@@ -475,7 +475,7 @@ async fn policies_are_listed_refreshed_and_forgotten_while_waxseal_runs() {
         shown.body
     );
     let forgotten = http::delete(admin, "/api/v1/policies/a.test").await;
-    assert_eq!(forgotten.status, 200, "{}", forgotten.body);
+    assert_eq!(forgotten.status, 204, "{}", forgotten.body);
     let gone = http::get(admin, "/api/v1/policies/a.test").await;
     assert_eq!(gone.status, 404);
     assert_eq!(

@@ -8,8 +8,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use serde_json::{Value, json};
-
 use super::settings::{DaneNeed, DnssecMode};
 use crate::dns::LookupError;
 
@@ -100,18 +98,6 @@ impl Health {
         ];
         let all = that(|_| true);
         choices.into_iter().find(|c| !c.is_empty()).unwrap_or(all)
-    }
-
-    /// For `/readyz`.
-    pub fn json(&self) -> Value {
-        let servers: Vec<Value> = self
-            .probes
-            .iter()
-            .map(|(server, word, probe)| {
-                json!({"server": server, "as": word.word(), "probe": probe.to_string()})
-            })
-            .collect();
-        json!({"in_force": self.in_force.word(), "servers": servers})
     }
 }
 

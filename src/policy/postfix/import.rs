@@ -22,7 +22,7 @@ use crate::name::{Destination, Host};
 use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::requirement::{Mode, Roots};
 use crate::policy::rules::{
-    Floor, Level, MtaStsUse, NameMatch, Origin, Pattern, Rule, SenderScope, ServerName,
+    Floor, Hits, Level, MtaStsUse, NameMatch, Origin, Pattern, Rule, SenderScope, ServerName,
 };
 
 /// What came of a table.
@@ -158,6 +158,7 @@ impl<'a> Reader<'a> {
             reason: None,
             expires: None,
             origin,
+            hits: Hits::default(),
         })
     }
 

@@ -1,0 +1,218 @@
+// The page: what is shown, when it is asked for again, and what may be done.
+
+import { act, get, part, token, tryToken } from "./api.js";
+import { chart } from "./chart.js";
+import { delivery } from "./delivery.js";
+import { ago, at, el, number, tell } from "./dom.js";
+import * as lists from "./lists.js";
+
+const SOON = 5000;
+const LATER = 30000;
+
+async function showTotals() {
+  const totals = await get("totals");
+  const sums = { sealed: 0, open: 0, blocked: 0 };
+  for (const minute of totals.last_hour) for (const kind of Object.keys(sums)) sums[kind] += minute[kind];
+  for (const kind of Object.keys(sums)) at(`hour-${kind}`).textContent = number(sums[kind]);
+  at("chart").replaceChildren(chart(totals.last_hour, sums, at("chart").clientWidth));
+  const words = ["sealed", "open", "blocked", "would_block", "failed", "rejected"];
+  const since = words.map((word) => `${number(totals[word])} ${word.replace("would_block", "would have been blocked")}`);
+  at("since").replaceChildren("Since the start ", ago(totals.since), `: ${since.join(", ")}.`);
+}
+
+async function showHealth() {
+  const view = await get("health");
+  const state = at("state");
+  state.textContent = view.state;
+  state.className = `badge ${view.state === "ready" ? "sealed" : "blocked"}`;
+  at("version").textContent = `waxseal ${view.version}`;
+  at("health").replaceChildren(...lists.health(view));
+}
+
+// ------------------------------------------------------------------------------------------ deliveries
+
+const wanted = () => ({ result: at("deliveries-result").value, domain: at("deliveries-domain").value.trim(), limit: 50 });
+let older = null;
+
+/// Puts what is new above what is there, so that what is open stays open.
+async function showDeliveries() {
+  const page = await get("deliveries", wanted());
+  const list = at("deliveries");
+  const latest = list.firstElementChild?.dataset.id;
+  const known = page.deliveries.findIndex((record) => record.id === latest);
+  const fresh = known < 0 ? page.deliveries : page.deliveries.slice(0, known);
+  if (known < 0) {
+    list.replaceChildren();
+    older = page.next;
+  }
+  list.prepend(...fresh.map(delivery));
+  at("deliveries-more").hidden = !older;
+  at("deliveries-none").hidden = list.childElementCount > 0;
+}
+
+async function showOlder() {
+  const page = await get("deliveries", { ...wanted(), after: older });
+  older = page.next;
+  at("deliveries").append(...page.deliveries.map(delivery));
+  at("deliveries-more").hidden = !older;
+}
+
+function showOthers() {
+  at("deliveries").replaceChildren();
+  return showDeliveries();
+}
+
+// ---------------------------------------------------------------------------------- rules and policies
+
+const shown = { rules: 100, policies: 100 };
+
+async function showRules() {
+  const page = await get("rules", { limit: shown.rules });
+  at("rules-loaded").replaceChildren(page.total ? `${number(page.total)}, loaded ` : "None, loaded ", ago(page.loaded));
+  at("rules").replaceChildren(page.rules.length ? lists.rules(page.rules, () => "") : "");
+  at("rules-more").hidden = page.next === null || shown.rules >= 1000;
+}
+
+async function showPolicies() {
+  const page = await get("policies", { limit: shown.policies });
+  const none = el("p", { class: "aside" }, "None is remembered.");
+  at("policies").replaceChildren(page.policies.length ? lists.policies(page.policies, policyActions) : none);
+  at("policies-more").hidden = page.next === null || shown.policies >= 1000;
+}
+
+function policyActions({ domain }) {
+  const button = (word, method, path) =>
+    el("button", { type: "button", class: "small", "aria-label": `${word} ${domain}`, click: doing(method, path, `${word}: ${domain}`, showPolicies) }, word);
+  return el("span", { class: "line" },
+    button("Refresh", "POST", `policies/${part(domain)}/refresh`),
+    button("Forget", "DELETE", `policies/${part(domain)}`));
+}
+
+const more = (what, show) => () => {
+  shown[what] = Math.min(shown[what] * 10, 1000);
+  return show();
+};
+
+// --------------------------------------------------------------------------------------------- actions
+
+/// Does something when a button is pressed, and tells what came of it.
+function doing(method, path, done, show) {
+  return guarded(async (event) => {
+    const button = event.target;
+    button.disabled = true;
+    try {
+      const answer = await act(method, path);
+      tell(answer?.result ?? `${done}: done.`);
+    } finally {
+      button.disabled = false;
+    }
+    await show();
+  });
+}
+
+async function check(event) {
+  event.preventDefault();
+  const result = at("check-result");
+  result.replaceChildren(el("p", { class: "aside" }, "Looking it up…"));
+  try {
+    const report = await get(`check/${part(at("check-domain").value.trim())}`);
+    result.replaceChildren(lists.check(report));
+  } catch (problem) {
+    result.replaceChildren(el("p", { class: "wrong" }, problem.message));
+  }
+}
+
+// ----------------------------------------------------------------------------------------------- token
+
+const dialog = at("token-dialog");
+
+function arm() {
+  document.body.classList.toggle("armed", Boolean(token.get()));
+  at("token-button").textContent = token.get() ? "Token entered" : "Enter token";
+}
+
+async function useToken(event) {
+  event.preventDefault();
+  const text = at("token").value.trim();
+  try {
+    await tryToken(text);
+  } catch (problem) {
+    at("token-error").textContent = problem.message;
+    return;
+  }
+  token.set(text);
+  await closeDialog();
+}
+
+async function closeDialog() {
+  at("token").value = "";
+  at("token-error").textContent = "";
+  dialog.close();
+  arm();
+  await showAll();
+}
+
+function forgetToken() {
+  token.forget();
+  return closeDialog();
+}
+
+// ------------------------------------------------------------------------------------------------ life
+
+let waiting = false;
+
+/// Runs `task`, and tells why it failed; who lacks the token is asked for it once.
+function guarded(task) {
+  return async (...given) => {
+    try {
+      await task(...given);
+      return true;
+    } catch (problem) {
+      tell(problem.message);
+      if (problem.status === 401 && !dialog.open && !waiting) {
+        waiting = true;
+        dialog.showModal();
+      }
+      if (problem.status === 0) {
+        at("state").textContent = "no answer";
+        at("state").className = "badge blocked";
+      }
+      return false;
+    }
+  };
+}
+
+let failed = false;
+
+const often = guarded(async () => {
+  await Promise.all([showTotals(), showHealth(), showDeliveries()]);
+  if (failed) tell("");
+});
+const seldom = guarded(() => Promise.all([showRules(), showPolicies()]));
+
+async function showAll() {
+  failed = !((await often()) && (await seldom()));
+}
+
+function repeat(task, every) {
+  setInterval(async () => {
+    if (document.visibilityState === "visible" && !dialog.open) failed = !(await task());
+  }, every);
+}
+
+at("check-form").addEventListener("submit", check);
+at("deliveries-form").addEventListener("submit", (event) => event.preventDefault());
+at("deliveries-form").addEventListener("change", guarded(showOthers));
+at("deliveries-more").addEventListener("click", guarded(showOlder));
+at("rules-more").addEventListener("click", guarded(more("rules", showRules)));
+at("policies-more").addEventListener("click", guarded(more("policies", showPolicies)));
+at("reload").addEventListener("click", doing("POST", "reload", "Reload", showAll));
+at("token-button").addEventListener("click", () => dialog.showModal());
+at("token-form").addEventListener("submit", useToken);
+at("token-forget").addEventListener("click", forgetToken);
+at("token-cancel").addEventListener("click", () => dialog.close());
+
+arm();
+await showAll();
+repeat(often, SOON);
+repeat(seldom, LATER);

@@ -1,0 +1,132 @@
+//! The admin endpoint of a waxseal that runs.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::{house::House, http, mx::Script, world::World};
+
+const TOKEN: &str = "0123456789abcdef-the-token";
+
+/// A token, a certificate and its key, in a folder that the configuration of a house can name.
+fn secrets() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["elsewhere.test".to_owned()]).unwrap();
+    for (name, text) in [
+        ("token", format!("{TOKEN}\n")),
+        ("admin.pem", pair.cert.pem()),
+        ("admin.key", pair.signing_key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+/// `waxseal policy list`, with this `[admin]` beside the address of the house.
+async fn list(house: &House, admin: String) -> (Option<i32>, String) {
+    let file = house.folder().join("cli.toml");
+    let address = house.admin();
+    let text = format!("store = {{ path = 'other.db' }}\n[admin]\nlisten = '{address}'\n{admin}");
+    std::fs::write(&file, text).unwrap();
+    let output = tokio::task::spawn_blocking(move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+        command.arg("--config").arg(file).args(["policy", "list"]);
+        command.output().unwrap()
+    });
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.await.unwrap();
+    let said = [stdout, stderr].concat();
+    (status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn the_command_shows_the_token_and_knows_the_certificate() {
+    let folder = secrets();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let token = format!("token_file = '{}'\n", path("token"));
+    let (certificate, key) = (path("admin.pem"), path("admin.key"));
+    let tls = format!("tls_certificate = '{certificate}'\ntls_key = '{key}'\n");
+    // Everywhere, so that even reading takes the token.
+    let endpoint = format!("[admin]\nlisten = '0.0.0.0:0'\n{token}{tls}");
+    let world = World::with(Script::default(), &endpoint).await;
+    let (code, said) = list(&world.house, format!("{token}{tls}")).await;
+    assert_eq!((code, said.contains("MTA-STS")), (Some(0), true), "{said}");
+
+    let other = secrets();
+    let (certificate, key) = (
+        other.path().join("admin.pem"),
+        other.path().join("admin.key"),
+    );
+    let wrong_pair = format!("tls_certificate = {certificate:?}\ntls_key = {key:?}\n");
+    let mut other_token = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut other_token, b"0123456789abcdef-another").unwrap();
+    let wrong_token = format!("token_file = {:?}\n", other_token.path());
+    for (admin, complaint) in [
+        (format!("{wrong_token}{tls}"), "this is not the token"),
+        (format!("{token}{wrong_pair}"), "does not answer"),
+        (token.clone(), "does not answer"),
+    ] {
+        let (code, said) = list(&world.house, admin).await;
+        assert_eq!((code, said.contains(complaint)), (Some(1), true), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_tells_of_mail_rules_and_checks() {
+    let world = World::one(Script::default()).await;
+    let admin = world.house.admin();
+    world.house.write_rules(
+        "[[rule]]\ndomains = ['a.test', '.b.test']\nsenders = ['b.test']\ntls = 'encrypt'\nmode = 'observe'\nreason = 'r'\nexpires = 2199-01-01",
+    );
+    assert_eq!(http::post(admin, "/api/v1/reload", "").await.status, 200);
+    assert!(world.send("u@a.test").await.is_positive());
+
+    let totals = json(admin, "/api/v1/totals").await;
+    assert_eq!(
+        (&totals["sealed"], &totals["open"]),
+        (&0.into(), &1.into()),
+        "{totals}"
+    );
+    let minutes = totals["last_hour"].as_array().unwrap();
+    let open: u64 = minutes
+        .iter()
+        .map(|minute| minute["open"].as_u64().unwrap())
+        .sum();
+    assert_eq!((minutes.len(), open), (60, 1), "{totals}");
+
+    let page = json(admin, "/api/v1/rules?limit=1").await;
+    assert_eq!(
+        (&page["total"], &page["next"]),
+        (&2.into(), &1.into()),
+        "{page}"
+    );
+    let rule = &page["rules"][0];
+    let expected = serde_json::json!({
+        "origin": "50-test.toml:1", "pattern": "a.test", "sender": "b.test", "tls": "encrypt", "mode": "observe",
+        "route": null, "reason": "r", "expires": "2199-01-01T00:00:00Z", "expired": false, "hits": 1,
+    });
+    assert_eq!(*rule, expected, "mail met the rule once");
+    let rest = json(admin, "/api/v1/rules?skip=1").await;
+    assert_eq!(rest["rules"][0]["pattern"], ".b.test", "{rest}");
+    assert_eq!(
+        (&rest["rules"][0]["hits"], &rest["next"]),
+        (&0.into(), &Value::Null)
+    );
+
+    let check = json(admin, "/api/v1/check/a.test?sender=b.test").await;
+    assert_eq!(check["rule"]["origin"], "50-test.toml:1", "{check}");
+    assert_eq!(check["hosts"][0]["host"], "mx.a.test", "{check}");
+    let again = json(admin, "/api/v1/rules").await;
+    assert_eq!(again["rules"][0]["hits"], 1, "a check is no mail");
+    assert_eq!(json(admin, "/api/v1/health").await["state"], "ready");
+}
+
+async fn json(admin: SocketAddr, path: &str) -> Value {
+    let response = http::get(admin, path).await;
+    assert_eq!(response.status, 200, "{path}: {}", response.body);
+    serde_json::from_str(&response.body).unwrap()
+}
