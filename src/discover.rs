@@ -162,14 +162,10 @@ impl Discover {
             .await
     }
 
-    /// The addresses of a host, in the order in which they are to be tried; none where none is known.
-    pub async fn addresses(&self, host: &Host) -> Vec<IpAddr> {
+    /// The addresses of a host, in the order in which they are to be tried.
+    pub async fn addresses(&self, host: &Host) -> Addresses {
         let families = self.order.families().iter();
-        let answers = join_all(families.map(|family| self.addresses_of(host, *family))).await;
-        match addresses(answers) {
-            Addresses::Known(addresses) => addresses,
-            Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
-        }
+        addresses(join_all(families.map(|family| self.addresses_of(host, *family))).await)
     }
 
     /// The facts of a recipient's domain or literal.
