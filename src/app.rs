@@ -20,8 +20,9 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
+use crate::cli::{CheckArgs, DoctorArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
 use crate::config::{Config, ConfigError, RuleError};
+use crate::doctor::{self, Diagnosis, Running};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
@@ -46,6 +47,7 @@ mod sockets;
 
 use build::{Lasting, Observers, Silent};
 use policies::GateDesk;
+use policies::remote::AdminDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
@@ -171,6 +173,18 @@ pub async fn rule(config: &Config, command: &RuleCommand) -> Result<(), Error> {
 /// `waxseal simulate`: prints what mail to many destinations would meet.
 pub async fn simulate(config: Config, args: &SimulateArgs) -> Result<(), Error> {
     simulate::run(config, args).await
+}
+
+/// `waxseal doctor`: looks at everything around waxseal.
+pub async fn doctor(config: &Config, args: &DoctorArgs) -> Result<Diagnosis, Error> {
+    let running = match AdminDesk::find(config.admin).await? {
+        None => Running::Nobody,
+        Some(somebody) => match somebody.readyz().await {
+            Ok(told) => Running::Waxseal(told),
+            Err(error) => Running::Somebody(error.to_string()),
+        },
+    };
+    Ok(doctor::run(config, &running, args.host.as_ref()).await)
 }
 
 /// What a waxseal gets from outside.

@@ -20,6 +20,7 @@
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |
+//! | `suite::doctor` | `waxseal doctor` and mail servers that greet, or do not |
 //! | `suite::simulate` | `waxseal simulate`: a mail log against rules, `data/simulate.facts` and `data/simulate.connect` |
 //!
 //! Beside it: `daemon` and `command_line` (the program as a child process), `architecture` (who may import whom).

@@ -9,6 +9,7 @@ mod dane;
 mod decide;
 mod delivery;
 mod dnssec;
+mod doctor;
 mod fetch;
 mod levels;
 mod lifecycle;

@@ -64,6 +64,14 @@ impl AdminDesk {
         Ok(told.trim_end().to_owned())
     }
 
+    /// What it says of itself, ready or not.
+    pub(in crate::app) async fn readyz(&self) -> Result<serde_json::Value, PolicyError> {
+        let mut url = self.base.clone();
+        url.set_path("/readyz");
+        let response = self.client.get(url).send().await;
+        response_json(response.map_err(|error| broken(&error))?).await
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
