@@ -1,6 +1,6 @@
 //! `waxseal doctor`: looks at everything that waxseal needs around it, and says what to do about what is not well.
 //!
-//! Each check gives [`Finding`]s and changes nothing. Nobody is contacted but those that waxseal talks to anyway: the
+//! Each check gives findings and changes nothing. Nobody is contacted but those that waxseal talks to anyway: the
 //! name servers, the waxseal that runs here, and the host that `--host` names, which is connected to and sent no mail.
 
 use serde_json::Value;

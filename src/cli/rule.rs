@@ -137,7 +137,7 @@ pub struct RuleAddArgs {
 
     /// secure: CA certificates to trust instead of the usual ones
     #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<String>,
+    pub ca_file: Option<PathBuf>,
 
     /// Name for SNI: hostname, nexthop or a name
     #[arg(long, value_name = "NAME")]

@@ -38,7 +38,7 @@ pub(super) fn rules(set: &Result<RuleSet, ConfigError>, now: UnixTime) -> Vec<Fi
     };
     let (rules, files) = (set.rules.iter().count(), set.files.len());
     let mut found = vec![Finding::well("rules", format!("{rules} in {files} files"))];
-    let advice = "edit the file; `waxseal rule list` prints all rules";
+    let advice = "edit the rule files; `waxseal rule list` prints all rules";
     let warnings = set.warnings.iter();
     found.extend(warnings.map(|warning| Finding::warning("rules", warning, advice)));
     found.extend(set.rules.iter().filter_map(|rule| expiring(rule, now)));

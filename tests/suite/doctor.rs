@@ -46,7 +46,9 @@ async fn it_tells_whether_a_mail_server_can_be_reached() {
         (
             "down.test",
             State::Broken,
-            format!("broken   mail server    down.test[127.2.140.3]:{port}: connection refused\n"),
+            format!(
+                "broken   mail server    down.test[127.2.140.3]:{port}: cannot connect: connection refused\n"
+            ),
         ),
         (
             "gone.test",
