@@ -21,8 +21,11 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
 use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
+use crate::cli::{
+    CheckArgs, DoctorArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print,
+};
 use crate::config::{Config, ConfigError, RuleError};
+use crate::doctor::{self, Diagnosis, Running};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
@@ -56,6 +59,7 @@ use overview::Overview;
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
+use remote::Remote;
 use signals::{Hangup, Stop};
 use sockets::{Sockets, bind_all};
 
@@ -190,6 +194,18 @@ pub async fn simulate(config: Config, args: &SimulateArgs) -> Result<(), Error> 
 /// `waxseal host`: prints or changes what is remembered of MX hosts.
 pub async fn host(config: &Config, args: &HostArgs) -> Result<(), Error> {
     hosts::run(config, args).await
+}
+
+/// `waxseal doctor`: looks at everything around waxseal.
+pub async fn doctor(config: &Config, args: &DoctorArgs) -> Result<Diagnosis, Error> {
+    let running = match Remote::find(config.admin.as_ref(), "/readyz").await? {
+        None => Running::Nobody,
+        Some(somebody) => match somebody.whatever().await {
+            Ok(told) => Running::Waxseal(told),
+            Err(error) => Running::Somebody(error.to_string()),
+        },
+    };
+    Ok(doctor::run(config, &running, args.host.as_ref()).await)
 }
 
 /// What a waxseal gets from outside.

@@ -9,10 +9,12 @@ use clap_complete::Shell;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain, Host};
 
+mod doctor;
 mod firewall;
 mod rule;
 mod simulate;
 
+pub use doctor::DoctorArgs;
 pub use firewall::{By, FirewallArgs, FirewallCommand, From};
 pub use rule::{Expiry, ExportCommand, ImportCommand, RuleAddArgs, RuleCommand, ScopeArgs};
 pub use simulate::SimulateArgs;
@@ -28,6 +30,7 @@ Examples:
   waxseal query example.com                      what Postfix is told about example.com
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
+  waxseal doctor --host mx.example.com           is all well around waxseal? what is to be done?
   waxseal simulate --from-log /var/log/mail.log  what would be sealed, open, blocked
   waxseal rule add example.com --tls encrypt     add a rule and reload
   waxseal host list                              what MX hosts have shown, and which show less now
@@ -79,6 +82,9 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// See and forget what MX hosts have shown, which downgrades are noticed by
     Host(HostArgs),
+    /// Look at everything that waxseal needs, and say what to do about what is not well
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Print the packet filter rules that lead mail to a transparent listener
     #[command(subcommand)]
     Firewall(FirewallCommand),

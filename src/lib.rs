@@ -36,7 +36,7 @@
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`], [`audit`] |
-//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`firewall`], [`app`] |
+//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`doctor`], [`firewall`], [`app`] |
 
 pub mod admin;
 pub mod app;
@@ -47,6 +47,7 @@ pub mod config;
 pub mod dane;
 pub mod discover;
 pub mod dns;
+pub mod doctor;
 pub mod firewall;
 pub mod journal;
 pub mod log;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and its floor. A module may import its own floor and those below.
-const FLOORS: [(&str, u8); 29] = [
+const FLOORS: [(&str, u8); 30] = [
     ("name", 0),
     ("time", 0),
     ("x509", 0),
@@ -32,6 +32,7 @@ const FLOORS: [(&str, u8); 29] = [
     ("app", 6),
     ("check", 6),
     ("simulate", 6),
+    ("doctor", 6),
     ("firewall", 6),
     ("cli", 6),
     ("log", 6),

@@ -24,6 +24,7 @@
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::audit` | the story of a delivery, told by its id: in the reply, in the audit log, to whoever asks |
 //! | `suite::check` | `waxseal check` against what mail meets |
+//! | `suite::doctor` | `waxseal doctor` and mail servers that greet, or do not |
 //! | `suite::simulate` | `waxseal simulate`: a mail log against rules, `data/simulate.facts` and `data/simulate.connect` |
 //!
 //! Beside it: `daemon` and `command_line` (the program as a child process), `architecture` (who may import whom).

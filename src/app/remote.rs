@@ -76,6 +76,12 @@ impl Remote {
         self.send(method, steps, &[]).await
     }
 
+    /// What this path says, whatever its status.
+    pub(super) async fn whatever(&self) -> Result<serde_json::Value, No> {
+        let response = self.request(Method::GET, self.base.clone()).send().await;
+        response_json(response.map_err(|error| broken(&error))?).await
+    }
+
     /// Orders what this path does; the answer is one line for people.
     pub(super) async fn order(&self) -> Result<String, No> {
         let response = self.request(Method::POST, self.base.clone()).send().await;

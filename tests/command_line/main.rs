@@ -5,6 +5,7 @@
     reason = "a test that cannot go on must say so and stop"
 )]
 
+mod doctor;
 mod rules;
 mod simulate;
 

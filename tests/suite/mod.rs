@@ -11,6 +11,7 @@ mod dane;
 mod decide;
 mod delivery;
 mod dnssec;
+mod doctor;
 mod downgrade;
 mod fetch;
 mod levels;
