@@ -198,6 +198,7 @@ impl App {
         })
         .await??;
         metrics.in_force(gate.rules.iter().count(), clock.now());
+        metrics.list(&config.listed_domains);
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
             source: config.source.clone(),
@@ -256,13 +257,9 @@ impl App {
         }
         if let Some(socket) = sockets.admin {
             self.admin = socket.local_addr().ok();
-            let metrics = Arc::clone(&self.reloader.metrics);
+            let reloader = Arc::clone(&self.reloader);
             let admin = Admin {
-                render: Arc::new(move || {
-                    metrics
-                        .render()
-                        .unwrap_or_else(|error| format!("# {error}\n"))
-                }),
+                render: Arc::new(move || reloader.render()),
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),

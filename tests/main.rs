@@ -19,6 +19,7 @@
 //! | `suite::downgrade` | a host that shows less than before |
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |
+//! | `suite::metrics` | metrics of caches, of listed domains, of reloads |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::check` | `waxseal check` against what mail meets |
 //!

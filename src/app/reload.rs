@@ -14,6 +14,7 @@ use crate::admin::{LastReload, Readiness, Reload};
 use crate::config::{Config, load_rules};
 use crate::discover::MtaStsPolicies;
 use crate::metrics::{Metrics, Reloaded};
+use crate::name::Domain;
 use crate::net::resolver::{DnsResolver, DnsSettings, Health, InForce, SetupError};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
@@ -41,6 +42,13 @@ pub(super) struct Reloader {
     pub(super) one_at_a_time: Arc<Mutex<()>>,
 }
 
+/// What is to come into force.
+struct Next {
+    gate: Gate,
+    resolver: DnsResolver,
+    listed_domains: Vec<Domain>,
+}
+
 impl Reload for Reloader {
     fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async {
@@ -48,10 +56,10 @@ impl Reload for Reloader {
             let turn = Arc::new(Arc::clone(&self.one_at_a_time).lock_owned().await);
             tracing::info!("reading configuration and rules again");
             let result = match self.read(Arc::clone(&turn)).await {
-                Ok((gate, resolver)) => {
+                Ok(next) => {
                     // A reload is what follows when somebody has mended a name server.
-                    self.probe(&resolver).await;
-                    Ok(self.put(gate, resolver))
+                    self.probe(&next.resolver).await;
+                    Ok(self.put(next))
                 }
                 Err(error) => Err(error),
             };
@@ -82,7 +90,7 @@ impl Reloader {
     }
 
     /// Builds the next gate; keeps `turn` to the end, even where nobody waits for the result any more.
-    async fn read(&self, turn: impl Send + 'static) -> Result<(Gate, DnsResolver), String> {
+    async fn read(&self, turn: impl Send + 'static) -> Result<Next, String> {
         let source = self.source.clone();
         let lasting = self.lasting.clone();
         let old = (self.gates.load_full(), self.resolver.load_full());
@@ -93,12 +101,23 @@ impl Reloader {
         built.await.map_err(|error| error.to_string())?
     }
 
-    fn put(&self, gate: Gate, resolver: DnsResolver) -> String {
-        let rules = gate.rules.iter().count();
+    fn put(&self, next: Next) -> String {
+        let rules = next.gate.rules.iter().count();
         self.metrics.in_force(rules, self.lasting.clock.now());
-        self.resolver.store(Arc::new(resolver));
-        self.gates.store(Arc::new(gate));
+        self.metrics.list(&next.listed_domains);
+        self.resolver.store(Arc::new(next.resolver));
+        self.gates.store(Arc::new(next.gate));
         format!("reloaded: {rules} rules (listeners and log settings change with a restart)")
+    }
+
+    /// The metrics, with how the caches are used by now.
+    pub(super) fn render(&self) -> String {
+        let dns = self.resolver.load().cache_use();
+        let dead = self.lasting.dead.cache_use();
+        self.metrics.caches([dns, dead]);
+        self.metrics.caches(self.gates.load().discover.cache_uses());
+        let text = self.metrics.render();
+        text.unwrap_or_else(|error| format!("# {error}\n"))
     }
 
     /// Counts and shows how the MTA-STS policies and their store stand.
@@ -167,7 +186,7 @@ fn next_gate(
     lasting: &Lasting,
     old: &Gate,
     resolver: &DnsResolver,
-) -> Result<(Gate, DnsResolver), String> {
+) -> Result<Next, String> {
     let config = Config::load(source).map_err(|error| error.to_string())?;
     let set = load_rules(&config).map_err(|error| error.to_string())?;
     // A folder that is gone, or not mounted, is no order to run without rules.
@@ -180,7 +199,11 @@ fn next_gate(
     let resolver = next_resolver(&config.dns, resolver).map_err(|error| error.to_string())?;
     let gate =
         build::gate(&config, set.rules, &resolver, lasting).map_err(|error| error.to_string())?;
-    Ok((gate, resolver))
+    Ok(Next {
+        gate,
+        resolver,
+        listed_domains: config.listed_domains,
+    })
 }
 
 /// The resolver in use, with all it knows, unless other servers or another word on DNSSEC are wanted.

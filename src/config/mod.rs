@@ -21,6 +21,7 @@ use ipnet::IpNet;
 
 use crate::discover::AddressOrder;
 use crate::mapserver;
+use crate::name::Domain;
 use crate::net::https::FetchSettings;
 use crate::net::resolver::DnsSettings;
 use crate::policy::requirement::Roots;
@@ -68,6 +69,8 @@ pub struct Config {
     pub maps: Vec<mapserver::Listener>,
     /// Where the admin endpoint listens, unless it is switched off.
     pub admin: Option<SocketAddr>,
+    /// Domains that have metrics of their own.
+    pub listed_domains: Vec<Domain>,
     /// How DNS is asked.
     pub dns: DnsSettings,
     /// How MTA-STS policies are fetched; `None` = MTA-STS is switched off.

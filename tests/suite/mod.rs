@@ -14,6 +14,7 @@ mod fetch;
 mod levels;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod mta_sts;
 mod routing;
 mod socketmap;
