@@ -156,7 +156,7 @@ pub struct Watch {
 /// How much of what a host has shown is to be seen again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Extent {
-    /// TLS. The rule asks for no proof, or there is no DNSSEC here to see one by.
+    /// TLS. The rule asks for no proof, or the proof was DANE, and there is no DNSSEC here to see it by.
     Tls,
     /// A proof as well: the certificate is held against these.
     Proof(Arc<Roots>),
