@@ -48,7 +48,7 @@ use build::{Lasting, Observers, Silent};
 use hosts::GateHosts;
 use policies::GateDesk;
 use postfix::GateTable;
-use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
+use reload::{Reloader, keep_store, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
 use sockets::{Sockets, bind_all};
 
@@ -227,8 +227,8 @@ impl App {
             Arc::clone(&app.reloader),
             in_force,
         )));
-        let policies = keep_policies(Arc::clone(&app.reloader));
-        app.background.push(tokio::spawn(policies));
+        let store = keep_store(Arc::clone(&app.reloader));
+        app.background.push(tokio::spawn(store));
         app.readiness.enter(State::Ready);
         Ok(app)
     }

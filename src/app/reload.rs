@@ -26,8 +26,8 @@ const HOURLY: Duration = Duration::from_hours(1);
 const UNTIL_IT_WORKS: Duration = Duration::from_mins(1);
 /// And how often while no mail leaves.
 const WHILE_MAIL_WAITS: Duration = Duration::from_secs(5);
-/// How often waxseal looks for MTA-STS policies whose turn has come.
-const POLICY_ROUND: Duration = Duration::from_mins(1);
+/// How often waxseal looks after what is remembered.
+const STORE_ROUND: Duration = Duration::from_mins(1);
 /// How often waxseal looks for rules that have expired.
 const EXPIRY_CHECK: Duration = Duration::from_hours(1);
 
@@ -120,15 +120,21 @@ impl Reloader {
         text.unwrap_or_else(|error| format!("# {error}\n"))
     }
 
-    /// Counts and shows how the MTA-STS policies and their store stand.
-    async fn count_policies(&self, policies: &MtaStsPolicies) {
-        let health = policies.store_health();
+    /// Tries the place of the store again, drops what no mail needs, and counts and shows how the store is.
+    async fn look_after_store(&self) {
+        self.lasting.memory.recover().await;
+        self.lasting.hosts.tidy().await;
+        let health = self.lasting.memory.health();
         self.metrics.store(health.degraded.is_none());
+        self.readiness.stored(health);
+    }
+
+    /// Counts how the MTA-STS policies stand.
+    async fn count_policies(&self, policies: &MtaStsPolicies) {
         // Without an answer the numbers stay what they were; the health of the store tells why.
         if let Ok(stats) = policies.stats().await {
             self.metrics.policies(&stats, self.lasting.clock.now());
         }
-        self.readiness.stored(health);
     }
 
     /// Probes the name servers; counts and shows what came of it, and logs it where it is news.
@@ -215,17 +221,17 @@ fn next_resolver(settings: &DnsSettings, old: &DnsResolver) -> Result<DnsResolve
     }
 }
 
-/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand; forgets hosts that
-/// no mail needs.
-pub(super) async fn keep_policies(reloader: Arc<Reloader>) {
+/// Looks after what is remembered, for ever: fetches MTA-STS policies again before they expire, forgets hosts that
+/// no mail needs, and counts how all of that stands.
+pub(super) async fn keep_store(reloader: Arc<Reloader>) {
     loop {
-        reloader.lasting.hosts.tidy().await;
+        reloader.look_after_store().await;
         let gate = reloader.gates.load_full();
         if let Some(policies) = gate.discover.policies() {
             policies.refresh_due().await;
             reloader.count_policies(policies).await;
         }
-        tokio::time::sleep(POLICY_ROUND).await;
+        tokio::time::sleep(STORE_ROUND).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The metrics of a waxseal at work; `src/metrics/tests.rs` has each of them.
 
 use crate::support::mx::Script;
+use crate::support::within;
 use crate::support::world::{World, is};
 
 #[tokio::test]
@@ -52,4 +53,15 @@ async fn a_reload_that_fails_is_seen_until_one_works() {
     world.house.write_rules("");
     world.house.reload().await.unwrap();
     assert!(is(world.house.metric(series).await, 1));
+}
+
+#[tokio::test]
+async fn the_store_is_looked_after_without_mta_sts_too() {
+    let world = World::with(Script::default(), "mta_sts = { enabled = false }").await;
+    let looked_after = async {
+        while !is(world.house.metric("waxseal_store_ok").await, 1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the store to be looked after", looked_after).await;
 }
