@@ -12,7 +12,6 @@ ZEROS = {
     ("waxseal-policies", "Oldest failing refresh"): "no remembered policy fails to be refreshed: it is tried once a day",
     ("waxseal-policies", "Oldest failing refresh, by instance"): "as above",
     ("waxseal-policies", "Failed look-ups, share"): "the name server of the lab answers everything",
-    ("waxseal-overview", "Downgrades, in the last hour"): "no MX of the lab loses its TLS; tests/suite/downgrade.rs has such",
     ("waxseal-tls", "Safe from quantum computers"): "OpenSSL before 3.5 has no X25519MLKEM768",
     ("waxseal-tls", "Safe from quantum computers, share of handshakes"): "as above",
     ("waxseal-tls", "Resumed"): "waxseal need not resume anything within seconds",

@@ -7,8 +7,8 @@ import urllib.error
 import urllib.request
 
 import destinations
-from internet import DEAD, GATE, MXS, SENDER, UNKNOWN, Authority
-from lab import Process, free_ports, wait_until
+from internet import DEAD, GATE, MXS, SENDER, STRANGER, UNKNOWN, Authority
+from lab import Process, free_ports, run, wait_until
 from postfix import Internet, Sender, one_by_one, way_through_lmtp, way_through_relay
 from waxseal import CONFIG, RULES
 
@@ -39,7 +39,7 @@ RECIPIENTS = (
     "anneliese@plain-but-must.example",  # blocked by a rule: no TLS
     "anneliese@secure.example",  # PKIX by a rule
     "anneliese@wrongname.example",  # blocked by a rule: another name
-    "anneliese@careful.example",  # would be blocked by a rule
+    "anneliese@careful.example",  # would be blocked by a rule; the second time its MX has lost its TLS
     f"anneliese@{destinations.PINNED}",  # fingerprint
     "anneliese@many2.example",  # blocked by MTA-STS
     "anneliese@many3.example",  # would be blocked by MTA-STS
@@ -103,7 +103,6 @@ class Instance:
             client.sendall(b"bare\nline\r\n.\r\n")
             return stream.readline().decode()
 
-
     def ask_policy(self):
         """What Postfix would ask, and the answer."""
         key = b"waxseal encrypt.example"
@@ -132,8 +131,8 @@ class Fleet:
         ports = dict(zip(names, free_ports(addresses, len(names))))
         self._mx_port = ports["mx"]
         authorities = {name: Authority(lab.dir, f"{name}-ca") for name in ("lab", "other")}
-        internet = Internet(lab, ports["mx"], authorities)
-        internet.start()
+        self._internet = Internet(lab, ports["mx"], authorities)
+        self._internet.start()
         destinations.start_dns(lab, ports["dns"], ports["mx"])
         destinations.start_web(lab, ports["web"], authorities["lab"])
         self.instances = [
@@ -160,6 +159,13 @@ class Fleet:
             instance.send_nonsense()
             instance.ask_policy()
             instance.pass_through(self._mx_port)
+
+
+    def take_tls_away(self):
+        """The MX of careful.example loses its TLS, as if somebody on the way took STARTTLS out."""
+        service = f"{STRANGER.address}:{self._mx_port}/inet"
+        run(["postconf", "-c", self._internet.config, "-P", f"{service}/smtpd_tls_security_level=none"])
+        run(["postfix", "-c", self._internet.config, "reload"])
 
 
 KINDS = ("relay", "lmtp", "admin", "map", "socks")
