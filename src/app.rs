@@ -58,7 +58,7 @@ use hosts::GateHosts;
 use overview::Overview;
 use policies::GateDesk;
 use postfix::GateTable;
-use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
+use reload::{Reloader, keep_store, sweep_pool, warn_of_expiry, watch_dnssec};
 use remote::Remote;
 use signals::{Hangup, Stop};
 use sockets::{Sockets, bind_all};
@@ -263,6 +263,7 @@ impl App {
         })
         .await??;
         metrics.in_force(gate.rules.iter().count(), clock.now());
+        metrics.list(&config.listed_domains);
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
             source: config.source.clone(),
@@ -291,8 +292,8 @@ impl App {
             Arc::clone(&app.reloader),
             in_force,
         )));
-        let policies = keep_policies(Arc::clone(&app.reloader));
-        app.background.push(tokio::spawn(policies));
+        let store = keep_store(Arc::clone(&app.reloader));
+        app.background.push(tokio::spawn(store));
         let pool = sweep_pool(Arc::clone(&app.reloader));
         app.background.push(tokio::spawn(pool));
         app.readiness.enter(State::Ready);
@@ -330,13 +331,9 @@ impl App {
         if let (Some(socket), Some(listener)) = (sockets.admin, config.admin) {
             let address = socket.local_addr().ok();
             self.admin = address.map(|address| (address, listener.url(address)));
-            let metrics = Arc::clone(&self.reloader.metrics);
+            let reloader = Arc::clone(&self.reloader);
             let admin = Admin {
-                render: Arc::new(move || {
-                    metrics
-                        .render()
-                        .unwrap_or_else(|error| format!("# {error}\n"))
-                }),
+                render: Arc::new(move || reloader.render()),
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),

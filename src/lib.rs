@@ -33,7 +33,7 @@
 //! | L0 | [`name`], [`time`], [`x509`] |
 //! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socketmap`], [`socks`] |
 //! | L2 | [`policy`], [`record`] |
-//! | L3 | [`net`], [`store`] |
+//! | L3 | [`usage`], [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`], [`audit`] |
 //! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`doctor`], [`firewall`], [`app`] |
@@ -65,4 +65,5 @@ pub mod socketmap;
 pub mod socks;
 pub mod store;
 pub mod time;
+pub mod usage;
 pub mod x509;

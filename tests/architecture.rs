@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and its floor. A module may import its own floor and those below.
-const FLOORS: [(&str, u8); 30] = [
+const FLOORS: [(&str, u8); 31] = [
     ("name", 0),
     ("time", 0),
     ("x509", 0),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 30] = [
     ("socketmap", 1),
     ("policy", 2),
     ("record", 2),
+    ("usage", 3),
     ("net", 3),
     ("store", 3),
     ("discover", 4),

@@ -20,6 +20,7 @@ use crate::name::Host;
 use crate::policy::downgrade::{Guard, Known, Shown, Sight, Turn};
 use crate::store::{HostStore, KeptHost, StoreError};
 use crate::time::{Clock, UnixTime};
+use crate::usage::{self, CacheUse, Cached, Usage};
 
 /// Hosts that are known in memory, at most.
 const MAX_CACHED: u64 = 100_000;
@@ -43,6 +44,7 @@ const MAX_WAITING: usize = 10_000;
 pub struct HostMemory {
     store: Arc<dyn HostStore>,
     cache: Cache<Host, Entry>,
+    usage: Usage,
     clock: Arc<dyn Clock>,
     writer: mpsc::Sender<Job>,
     is_unread: Arc<AtomicBool>,
@@ -77,6 +79,7 @@ impl HostMemory {
                 .max_capacity(MAX_CACHED)
                 .expire_after(Lifetime)
                 .build(),
+            usage: Usage::default(),
             clock,
             writer,
             is_unread: Arc::default(),
@@ -85,11 +88,18 @@ impl HostMemory {
 
     /// What `host` has shown; none where it never had TLS, or where nobody can tell.
     pub async fn known(&self, host: &Host) -> Option<Known> {
-        let entry = self.cache.get_with_by_ref(host, self.stored(host)).await;
-        match entry {
+        let entry = self.cache.entry_by_ref(host);
+        let entry = entry.or_insert_with(self.stored(host)).await;
+        self.usage.answered(&entry);
+        match entry.into_value() {
             Entry::Kept(kept) => Some(kept.known),
             Entry::New | Entry::Unread => None,
         }
+    }
+
+    pub(super) fn cache_use(&self) -> CacheUse {
+        let entries = usage::entries(&self.cache);
+        self.usage.taken(Cached::Hosts, entries)
     }
 
     async fn stored(&self, host: &Host) -> Entry {

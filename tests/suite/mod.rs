@@ -17,6 +17,7 @@ mod fetch;
 mod levels;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod mta_sts;
 mod pool;
 mod routing;
