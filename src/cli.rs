@@ -10,6 +10,7 @@ use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain, Host};
 
 mod doctor;
+mod examples;
 mod firewall;
 mod rule;
 mod simulate;
@@ -66,13 +67,16 @@ pub enum Command {
     #[default]
     Run,
     /// Test or show the configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
     /// Tell what would happen to mail for a domain
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
     /// Tell what Postfix would hear from the policy table about a next hop
+    #[command(after_help = examples::QUERY)]
     Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
+    #[command(after_help = examples::POLICY)]
     Policy(PolicyArgs),
     /// See the rules, add one, let one expire, carry them over from or to Postfix
     #[command(subcommand)]
@@ -272,7 +276,12 @@ mod tests {
     fn every_command_has_its_man_page_and_is_completed() {
         let folder = tempfile::tempdir().unwrap();
         man_pages(folder.path()).unwrap();
-        for page in ["waxseal.1", "waxseal-check.1", "waxseal-policy-refresh.1"] {
+        for page in [
+            "waxseal.1",
+            "waxseal-check.1",
+            "waxseal-policy-refresh.1",
+            "waxseal-rule-add.1",
+        ] {
             let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
             assert!(text.contains(".SH NAME"), "{page}: {text}");
         }
@@ -283,6 +292,27 @@ mod tests {
                 "{shell}"
             );
         }
+    }
+
+    /// Commands without examples, of their own or of the command that they belong to.
+    fn without_examples(command: &clap::Command, above: bool, found: &mut Vec<String>) {
+        let own = command.get_after_help().map(ToString::to_string);
+        let shown = above || own.is_some_and(|text| text.contains("Example"));
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_none() && !shown {
+            found.push(command.get_name().to_owned());
+        }
+        below.for_each(|command| without_examples(command, shown, found));
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        let mut found = Vec::new();
+        for command in Cli::command().get_subcommands() {
+            without_examples(command, false, &mut found);
+        }
+        // Which the examples of waxseal itself are about.
+        assert_eq!(found, ["run"]);
     }
 
     #[test]
