@@ -24,7 +24,7 @@ Examples:
   waxseal query example.com                      what Postfix is told about example.com
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
-  waxseal host list                              what MX hosts have shown, and which show less now
+  waxseal host list --lost                       which MX hosts show less than before
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
@@ -156,7 +156,11 @@ pub struct HostArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum HostCommand {
     /// Print one line for each MX host that is remembered, with the downgrades that last
-    List,
+    List {
+        /// Only hosts that show less than before
+        #[arg(long)]
+        lost: bool,
+    },
     /// Print all that is remembered of one host
     Show {
         /// MX host

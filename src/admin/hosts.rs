@@ -10,7 +10,7 @@ use super::Admin;
 use super::policies::{Page, answer, problem};
 use crate::name::{Host, NameError};
 use crate::policy::downgrade::Guard;
-use crate::store::{KeptHost, StoreError};
+use crate::store::{KeptHost, StoreError, Which};
 
 /// A remembered host, as programs read it. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,8 +94,13 @@ impl IntoResponse for HostError {
 
 /// Whoever knows the hosts.
 pub trait HostDesk: Send + Sync {
-    /// At most `limit` hosts of those behind `after`.
-    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>>;
+    /// At most `limit` of these hosts, those behind `after`.
+    fn list(
+        &self,
+        which: Which,
+        after: Option<Host>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<HostPage, HostError>>;
     /// What is remembered of one host.
     fn show<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<HostView, HostError>>;
     /// Forgets it: what it shows next is what it has shown best.
@@ -107,9 +112,21 @@ fn host(text: &str) -> Result<Host, HostError> {
         .map_err(|error| HostError::NotAHost(text.to_owned(), error))
 }
 
-pub(super) async fn list(Shared(admin): Shared<Admin>, Query(page): Query<Page>) -> Response {
+/// Which hosts.
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    #[serde(default)]
+    lost: bool,
+}
+
+pub(super) async fn list(
+    Shared(admin): Shared<Admin>,
+    Query(filter): Query<Filter>,
+    Query(page): Query<Page>,
+) -> Response {
+    let which = if filter.lost { Which::Lost } else { Which::All };
     match page.after.as_deref().map(host).transpose() {
-        Ok(after) => answer(admin.hosts.list(after, page.limit()).await),
+        Ok(after) => answer(admin.hosts.list(which, after, page.limit()).await),
         Err(error) => error.into_response(),
     }
 }

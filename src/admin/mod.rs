@@ -46,7 +46,7 @@ GET /api/v1/policies
 GET /api/v1/policies/DOMAIN
 POST /api/v1/policies/DOMAIN/refresh
 DELETE /api/v1/policies/DOMAIN
-GET /api/v1/hosts
+GET /api/v1/hosts (?lost=true: those that show less than before)
 GET /api/v1/hosts/HOST
 DELETE /api/v1/hosts/HOST
 ";
