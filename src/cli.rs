@@ -34,7 +34,7 @@ Examples:
   waxseal doctor --host mx.example.com           is all well around waxseal? what is to be done?
   waxseal simulate --from-log /var/log/mail.log  what would be sealed, open, blocked
   waxseal rule add example.com --tls encrypt     add a rule and reload
-  waxseal host list                              what MX hosts have shown, and which show less now
+  waxseal host list --lost                       which MX hosts show less than before
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
@@ -85,6 +85,7 @@ pub enum Command {
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(SimulateArgs),
     /// See and forget what MX hosts have shown, which downgrades are noticed by
+    #[command(after_help = examples::HOST)]
     Host(HostArgs),
     /// Look at everything that waxseal needs, and say what to do about what is not well
     #[command(after_help = doctor::EXAMPLES)]
@@ -109,6 +110,7 @@ pub enum GenerateCommand {
         shell: Shell,
     },
     /// Print the description of the admin endpoint, for programs (`OpenAPI`)
+    #[command(after_help = "Example:\n  waxseal generate openapi > waxseal-openapi.json")]
     Openapi,
     /// Write the man pages, one for each command
     #[command(after_help = "Example:\n  waxseal generate man /usr/local/share/man/man1")]
@@ -180,7 +182,11 @@ pub struct HostArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum HostCommand {
     /// Print one line for each MX host that is remembered, with the downgrades that last
-    List,
+    List {
+        /// Only hosts that show less than before
+        #[arg(long)]
+        lost: bool,
+    },
     /// Print all that is remembered of one host
     Show {
         /// MX host

@@ -6,7 +6,8 @@
 //! # One delivery in eight steps
 //! 1. [`proxy::accept`] lets the MTA in.
 //! 2. [`proxy::session`] drives [`smtp::session`]; the first recipient of a domain asks for a verdict.
-//! 3. [`discover`] gathers the [facts](policy::facts): MX hosts, their addresses and TLSA records, the MTA-STS policy.
+//! 3. [`discover`] gathers the [facts](policy::facts): MX hosts, their addresses and TLSA records,
+//!    what they have shown before, the MTA-STS policy.
 //! 4. [`policy::decide`] joins facts and rule into a [verdict](policy::verdict): deliver, defer or refuse.
 //! 5. [`proxy::upstream`] dials, says EHLO and STARTTLS; [`policy::authorize`] judges what the handshake showed.
 //!    Where the MTA has dialled an address itself, [`policy::identify`] tells which hosts that may be.

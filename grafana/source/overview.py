@@ -118,7 +118,7 @@ HELD_BACK = [
     Graph(
         25, "Downgrades, in the last hour", {"{{kind}}": "sum by (kind) (increase(waxseal_downgrades_total{@selected}[1h]))"},
         """MX hosts that showed less than before. starttls: TLS worked and does not any more. authentication: the host was proven, and
-        now nothing proves who it is. `waxseal host list` names them; ask their postmasters. Many at once: somebody near you takes
+        now nothing proves who it is. `waxseal host list --lost` names them; ask their postmasters. Many at once: somebody near you takes
         STARTTLS away. With [tls] downgrade = "defer" their mail waits.""",
         stack="normal", width=24,
     ),

@@ -7,7 +7,7 @@ use super::access::Token;
 use super::*;
 use crate::name::{Domain, Host};
 use crate::policy::downgrade::{Guard, Kind, Known, Lost, Response as OnLoss, Shown};
-use crate::store::KeptHost;
+use crate::store::{KeptHost, Which};
 use crate::time::UnixTime;
 
 struct Answer(Result<String, String>);
@@ -56,12 +56,17 @@ fn host_view(host: &Host) -> Result<HostView, HostError> {
 }
 
 impl HostDesk for OneHost {
-    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>> {
+    fn list(
+        &self,
+        which: Which,
+        after: Option<Host>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<HostPage, HostError>> {
         Box::pin(async move {
             let hosts = host_view(&"mx.a.example".parse().unwrap());
             Ok(HostPage {
                 hosts: hosts.into_iter().collect(),
-                next: Some(format!("{after:?} {limit}")),
+                next: Some(format!("{which:?} {after:?} {limit}")),
             })
         })
     }
@@ -494,7 +499,9 @@ async fn hosts_are_listed_shown_and_forgotten() {
         (status.to_owned(), body)
     };
     let (_, page): (_, Value) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
-    assert_eq!(page["next"], "Some(b.example) 7");
+    assert_eq!(page["next"], "All Some(b.example) 7");
+    let (_, lost) = ask("GET /api/v1/hosts?lost=true").await;
+    assert_eq!(lost["next"], "Lost None 100");
     let (_, host) = ask("GET /api/v1/hosts/MX.a.example").await;
     assert_eq!(host, page["hosts"][0]);
     assert_eq!(host["best"], "dane");

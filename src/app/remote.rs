@@ -56,14 +56,14 @@ impl Remote {
         }))
     }
 
-    /// Asks for the page behind `after`.
+    /// Asks for at most `limit` things, and says which.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
-        after: Option<String>,
         limit: u32,
+        which: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<T, No> {
         let mut query = vec![("limit", limit.to_string())];
-        query.extend(after.map(|after| ("after", after)));
+        query.extend(which);
         self.send(Method::GET, &[], &query).await
     }
 

@@ -27,3 +27,9 @@ Examples:
   waxseal config check --config new.toml && mv new.toml waxseal.toml
   waxseal config check --json
   waxseal config show";
+
+pub(super) const HOST: &str = "\
+Examples:
+  waxseal host list --lost
+  waxseal host show mx.example.com --json
+  waxseal host forget mx.example.com";

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::grumble;
 use crate::name::Host;
 use crate::policy::downgrade::{Guard, Known, Shown, Sight, Turn};
-use crate::store::{HostStore, KeptHost, StoreError};
+use crate::store::{HostStore, KeptHost, StoreError, Which};
 use crate::time::{Clock, UnixTime};
 use crate::usage::{self, CacheUse, Cached, Usage};
 
@@ -181,14 +181,15 @@ impl HostMemory {
         self.store.host(host).await
     }
 
-    /// At most `limit` hosts in the order of their names, those behind `after`.
+    /// At most `limit` of these hosts in the order of their names, those behind `after`.
     pub async fn page(
         &self,
+        which: Which,
         after: Option<&Host>,
         limit: usize,
     ) -> Result<Vec<(Host, KeptHost)>, StoreError> {
         self.written().await;
-        self.store.hosts(after, limit).await
+        self.store.hosts(which, after, limit).await
     }
 
     /// Forgets the hosts that no mail needs.
@@ -210,11 +211,18 @@ impl HostMemory {
 
 /// Writes down, one after the other, for as long as anybody remembers.
 async fn write(store: Arc<dyn HostStore>, mut jobs: mpsc::Receiver<Job>) {
+    let mut is_late = false;
     while let Some(job) = jobs.recv().await {
         match job {
             Job::Keep(host, kept) => {
                 let kept = timeout(WRITER_PATIENCE, store.keep_host(&host, kept)).await;
-                grumble(kept.unwrap_or_else(|_| Err(late())));
+                // Other troubles the store tells itself.
+                if kept.is_err() && !is_late {
+                    tracing::error!(
+                        "the store does not answer: what MX hosts show is not written down"
+                    );
+                }
+                is_late = kept.is_err();
             }
             // Who asked may have gone away.
             Job::Tell(tell) => drop(tell.send(())),

@@ -300,7 +300,7 @@ async fn what_is_lost_is_shown_and_forgetting_the_host_lets_its_mail_go() {
     assert_eq!(shown["best"], "tls");
     assert_eq!(shown["lost"]["kind"], "starttls");
     assert_eq!(shown["lost"]["until"], "2027-01-04T00:00:00Z");
-    assert_eq!(http::delete(world.house.admin(), path).await.status, 200);
+    assert_eq!(http::delete(world.house.admin(), path).await.status, 204);
     assert_eq!(world.send().await, OPEN);
     assert_eq!(http::get(world.house.admin(), path).await.status, 404);
 }
