@@ -58,14 +58,20 @@ async fn it_is_asked_by_the_name_of_each_host_until_it_proves_to_be_one() {
     assert_eq!(scene.mx[2].heard("MAIL"), 1);
 }
 
+/// The zone, and at each host a TLSA record.
+fn pinned(by: [&str; 3]) -> String {
+    let hosts = ["mx1", "mx2", "mx3"].into_iter().zip(by);
+    let records = hosts.map(|(host, data)| format!("_25._tcp.{host}.a.test TLSA {data}\n"));
+    ZONE.to_owned() + &records.collect::<String>()
+}
+
 #[tokio::test]
 async fn tlsa_records_are_matched_by_what_it_shows_for_their_host() {
     let ca = Ca::new("Test CA");
-    let wrong = "00".repeat(32);
-    let zone =
-        ["mx1", "mx2", "mx3"].map(|host| format!("_25._tcp.{host}.a.test TLSA 3 1 1 {wrong}\n"));
+    let wrong = format!("3 1 1 {}", "00".repeat(32));
+    let identity = ca.server("mx2.a.test");
     let stage = Stage {
-        zone: &(ZONE.to_owned() + &zone.concat()),
+        zone: &pinned([&wrong, &identity.dane_ee(), &wrong]),
         signed: &["a.test"],
         ..Stage::default()
     };
@@ -77,6 +83,19 @@ async fn tlsa_records_are_matched_by_what_it_shows_for_their_host() {
         ["mx1.a.test", "mx2.a.test", "mx3.a.test"]
     );
     assert_eq!(scene.mx[2].heard("MAIL"), 0);
+    // It shows another one for that name, until it shows the one that is pinned.
+    let tls = Tls {
+        by_name: vec![("mx2.a.test", identity)],
+        ..Tls::with(ca.server("default.test"))
+    };
+    scene.mx[2].play(Script {
+        starttls: StartTls::Offered(tls),
+        ..Script::default()
+    });
+    assert_eq!(
+        scene.send(2, "r@a.test").await,
+        "250 2.0.0 OK: queued deliveries(dane tls dane)"
+    );
 }
 
 #[tokio::test]
