@@ -45,7 +45,7 @@ mod signals;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
-use overview::Overview;
+use overview::{Overview, RingDesk};
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
@@ -165,6 +165,7 @@ pub struct App {
     admin: Option<(SocketAddr, String)>,
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
+    audit: Arc<Audit>,
     draining: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
@@ -178,12 +179,13 @@ impl App {
             mut inherited,
         } = ports;
         let metrics = Arc::new(Metrics::new()?);
+        let audit = Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock)));
         let hour = Arc::new(LastHour::new(Arc::clone(&clock)));
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
             hour: Arc::clone(&hour),
             journal: Journal,
-            audit: Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock))),
+            audit: Arc::clone(&audit),
         });
         let (sockets, own) = bind_all(&config, &mut inherited).await?;
         inherited.close_others();
@@ -213,6 +215,7 @@ impl App {
             admin: None,
             reloader,
             readiness,
+            audit,
             draining,
             tasks: Vec::new(),
             background: Vec::new(),
@@ -269,6 +272,7 @@ impl App {
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
+                deliveries: Arc::new(RingDesk(Arc::clone(&self.audit))),
                 overview: Arc::new(Overview::new(Arc::clone(&self.reloader), hour)),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.

@@ -31,6 +31,7 @@ use crate::name::{Destination, Domain};
 
 pub mod access;
 mod check;
+mod deliveries;
 mod openapi;
 mod page;
 mod policies;
@@ -43,13 +44,14 @@ mod tests;
 mod totals;
 
 pub use check::TooBusy;
+pub use deliveries::{DeliveryDesk, DeliveryPage, Wanted};
 pub use openapi::openapi;
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
 pub use problem::Problem;
 pub use readiness::{
     DnssecView, HealthView, LastReload, ProbeView, Readiness, ReloadView, State, StoreView,
 };
-pub use rules::{RulePage, RuleView};
+pub use rules::{RuleInForce, RulePage};
 pub use totals::{MinuteView, TotalsView};
 
 use access::{Access, Asked, Purpose, Refusal};
@@ -132,6 +134,8 @@ pub struct Admin {
     pub reload: Arc<dyn Reload>,
     /// Knows the MTA-STS policies.
     pub policies: Arc<dyn PolicyDesk>,
+    /// Knows the last deliveries.
+    pub deliveries: Arc<dyn DeliveryDesk>,
     /// Knows what waxseal is doing.
     pub overview: Arc<dyn Overview>,
 }

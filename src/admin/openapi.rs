@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Admin, check, policies, rules, totals};
+use super::{Admin, check, deliveries, policies, rules, totals};
 
 /// What the routes do not say themselves.
 #[derive(utoipa::OpenApi)]
@@ -40,6 +40,8 @@ pub(super) fn documented() -> OpenApiRouter<Admin> {
         .routes(routes!(super::reload_as_text))
         .routes(routes!(super::health))
         .routes(routes!(totals::totals))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
         .routes(routes!(rules::list))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show, policies::forget))

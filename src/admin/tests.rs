@@ -4,6 +4,8 @@ use tokio::net::TcpStream;
 use super::access::Token;
 use super::*;
 use crate::name::Domain;
+use crate::policy::delivery_id::DeliveryId;
+use crate::record::Record;
 use crate::time::UnixTime;
 
 struct Answer(Result<String, String>);
@@ -20,6 +22,7 @@ fn admin(reload: Result<&str, &str>) -> Admin {
         readiness: Arc::new(Readiness::default()),
         reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
         policies: Arc::new(OnePolicy),
+        deliveries: Arc::new(Quiet),
         overview: Arc::new(Quiet),
     }
 }
@@ -57,6 +60,19 @@ impl Overview for Quiet {
     ) -> BoxFuture<'_, Result<Value, TooBusy>> {
         let free = destination.to_string() == "a.example";
         Box::pin(async move { free.then(|| format!("{sender:?}").into()).ok_or(TooBusy) })
+    }
+}
+
+impl DeliveryDesk for Quiet {
+    fn list(&self, wanted: &Wanted) -> DeliveryPage {
+        DeliveryPage {
+            deliveries: Vec::new(),
+            next: Some(format!("{wanted:?}")),
+        }
+    }
+
+    fn show(&self, _id: DeliveryId) -> Option<Record> {
+        None
     }
 }
 
@@ -328,6 +344,7 @@ async fn totals_rules_health_and_checks_are_told() {
             r#""total":5,"rules":[],"next":7}"#,
         ),
         ("GET /api/v1/rules?skip=-1", "400", "skip"),
+        ("GET /api/v1/rules?skip=1000001", "400", "from 0 to 1000000"),
         ("GET /api/v1/rules?limit=0", "400", "from 1 to 1000"),
         ("GET /api/v1/health", "200", r#""state":"starting""#),
         ("GET /api/v1/check/A.example", "200", r#""None""#),
@@ -359,6 +376,46 @@ async fn totals_rules_health_and_checks_are_told() {
             response.contains(&format!("content-type: {kind}\r\n")),
             "{response}"
         );
+    }
+}
+
+#[tokio::test]
+async fn deliveries_are_asked_for_by_domain_result_and_page() {
+    let admin = admin(Ok(""));
+    let id = DeliveryId::new(UnixTime(1), 1);
+    for (question, status, says) in [
+        (
+            String::new(),
+            "200",
+            "domain: None, result: None, after: None, limit: 100".to_owned(),
+        ),
+        (
+            format!("?domain=A.example&result=blocked&limit=7&after={id}"),
+            "200",
+            format!(
+                "domain: Some(Domain(a.example)), result: Some(\\\"blocked\\\"), after: Some({id:?}), limit: 7"
+            ),
+        ),
+        ("?domain=a..b".to_owned(), "400", "not a domain".to_owned()),
+        (
+            "?result=lost".to_owned(),
+            "400",
+            "`lost` is no result; there are: delivered, ".to_owned(),
+        ),
+        ("?after=1".to_owned(), "400", "`1`".to_owned()),
+        ("?limit=0".to_owned(), "400", "from 1 to 1000".to_owned()),
+        (
+            format!("/{id}"),
+            "404",
+            format!("{id} is not among the last deliveries"),
+        ),
+        ("/1".to_owned(), "400", "`1`".to_owned()),
+    ] {
+        let request = format!("GET /api/v1/deliveries{question} HTTP/1.1\r\n");
+        let response = ask(&admin, &request).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status, "{question}: {body}");
+        assert!(body.contains(&says), "{question}: {body}");
     }
 }
 

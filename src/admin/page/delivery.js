@@ -11,7 +11,8 @@ export function fate(record) {
 function summary(record) {
   const { connection, why, reply } = record;
   if (record.result !== "delivered") return why ?? (reply ? `the MX said ${reply}` : "the MTA gave up");
-  const how = connection.tls ? `${connection.tls.version}, ${connection.authentication}` : "plaintext";
+  const proof = connection.authentication === "none" ? "not authenticated" : connection.authentication;
+  const how = connection.tls ? `${connection.tls.version}, ${proof}` : "plaintext";
   return `${connection.host}, ${how}${connection.would_block ? "; would have been blocked" : ""}`;
 }
 
@@ -38,7 +39,7 @@ function known(record) {
     ["MX records", mx_security],
     ["MTA-STS", mta_sts.state],
   ];
-  return [facts(pairs), ...hosts.flatMap((host) => [el("h4", { class: "aside" }, `${host.preference} ${host.host}`), hostFacts(host)])];
+  return [facts(pairs), ...hosts.flatMap((host) => [el("h4", {}, `${host.preference} ${host.host}`), hostFacts(host)])];
 }
 
 function verdict(record) {

@@ -63,6 +63,6 @@ export function check(report) {
     ["MX records", report.mx_security],
     ["MTA-STS", report.mta_sts.state],
   ]);
-  const hosts = report.hosts.flatMap((host) => [el("h4", { class: "aside" }, `${host.preference} ${host.host}`), hostCheck(host)]);
+  const hosts = report.hosts.flatMap((host) => [el("h4", {}, `${host.preference} ${host.host}`), hostCheck(host)]);
   return el("div", {}, el("h3", {}, report.domain), head, ...hosts);
 }
