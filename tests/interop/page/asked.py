@@ -27,7 +27,7 @@ def complaints(lab, scene):
     config.write_text(CONFIG)
     command = [
         program, "--config-file", config, "run", f"{scene.url}/api/v1/openapi.json", "--header", f"Authorization: Bearer {scene.token}",
-        "--max-examples", "100", "--seed", "1", "--no-color", "--generation-database", "none", "--warnings", "off",
+        "--max-examples", "50", "--seed", "1", "--no-color", "--generation-database", "none", "--warnings", "off",
     ]
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           cwd=lab.dir, env={**os.environ, "NO_PROXY": "*"})

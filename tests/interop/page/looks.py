@@ -205,8 +205,7 @@ class Look:
             if seen == "none":
                 yield "the focus cannot be seen"
             page.keyboard.press("Enter")
-            if not page.locator("#deliveries details[open] .story").count():
-                yield "Enter opens no story"
+            expect(page.locator("#deliveries details[open] .story")).to_be_visible()
             page.get_by_role("button", name="Enter token").focus()
             page.keyboard.press("Enter")
             expect(page.get_by_role("dialog")).to_be_visible()
