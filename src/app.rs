@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -17,11 +18,11 @@ use sd_notify::NotifyState;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::admin::{self, Admin, PolicyError, Readiness, Reload, State};
+use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
 use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, PolicyArgs, QueryArgs, print};
-use crate::config::{Config, ConfigError};
+use crate::cli::{CheckArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
+use crate::config::{Config, ConfigError, RuleError};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
@@ -37,18 +38,26 @@ use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
+mod change;
+mod hosts;
+mod list;
 mod overview;
 mod policies;
 mod postfix;
 mod reload;
+mod remote;
+mod rules;
 mod signals;
+mod simulate;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
+use change::ByHandDesk;
+use hosts::GateHosts;
 use overview::{Overview, RingDesk};
 use policies::GateDesk;
 use postfix::GateTable;
-use reload::{Reloader, keep_policies, warn_of_expiry, watch_dnssec};
+use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
 use signals::{Hangup, Stop};
 use sockets::{Sockets, bind_all};
 
@@ -90,15 +99,46 @@ pub enum Error {
     /// There is no store, not even in memory.
     #[error("cannot remember MTA-STS policies: {0}")]
     Store(#[from] StoreError),
+    /// The rules are in their file, and the waxseal that runs does not have them.
+    #[error("{0}")]
+    NotReloaded(String),
     /// What was asked about policies has no answer.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The rules stay as they are.
+    #[error(transparent)]
+    Rule(RuleError),
+    /// Some entries of a table have no equivalent.
+    #[error(
+        "{0} of {1} entries are not among the rules; another rule counts for their destinations"
+    )]
+    LeftOut(usize, usize),
+    /// A file that was named cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// What was asked about hosts has no answer.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// HTTP cannot be set up.
     #[error("cannot set up HTTP: {0}")]
     Http(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
+}
+
+impl From<RuleError> for Error {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Config(error) => Self::Config(error),
+            error => Self::Rule(error),
+        }
+    }
 }
 
 /// Builds a gate as `run` would have it, for commands that only ask.
@@ -137,6 +177,21 @@ pub async fn query(config: &Config, args: &QueryArgs) -> Result<MapResult, Error
 /// `waxseal policy`: prints or changes what is remembered of MTA-STS policies.
 pub async fn policy(config: &Config, args: &PolicyArgs) -> Result<(), Error> {
     policies::run(config, args).await
+}
+
+/// `waxseal rule`: prints the rules, or changes those that were made by command.
+pub async fn rule(config: &Config, command: &RuleCommand) -> Result<(), Error> {
+    rules::run(config, command).await
+}
+
+/// `waxseal simulate`: prints what mail to many destinations would meet.
+pub async fn simulate(config: Config, args: &SimulateArgs) -> Result<(), Error> {
+    simulate::run(config, args).await
+}
+
+/// `waxseal host`: prints or changes what is remembered of MX hosts.
+pub async fn host(config: &Config, args: &HostArgs) -> Result<(), Error> {
+    hosts::run(config, args).await
 }
 
 /// What a waxseal gets from outside.
@@ -227,6 +282,8 @@ impl App {
         )));
         let policies = keep_policies(Arc::clone(&app.reloader));
         app.background.push(tokio::spawn(policies));
+        let pool = sweep_pool(Arc::clone(&app.reloader));
+        app.background.push(tokio::spawn(pool));
         app.readiness.enter(State::Ready);
         Ok(app)
     }
@@ -272,8 +329,13 @@ impl App {
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
+                rules: Arc::new(ByHandDesk(Arc::clone(&self.reloader))),
                 deliveries: Arc::new(RingDesk(Arc::clone(&self.audit))),
                 overview: Arc::new(Overview::new(Arc::clone(&self.reloader), hour)),
+                hosts: Arc::new(GateHosts {
+                    memory: self.reloader.lasting.hosts.clone(),
+                    gates: Arc::clone(&self.reloader.gates),
+                }),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             let served = admin::serve(socket, listener, admin);
@@ -361,6 +423,8 @@ impl App {
         self.draining.send_replace(true);
         join_all(self.tasks).await;
         self.background.iter().for_each(JoinHandle::abort);
+        self.reloader.lasting.pool.close().await;
+        self.reloader.lasting.hosts.written().await;
         self.reloader.lasting.memory.close().await;
     }
 }

@@ -7,18 +7,21 @@
 use crate::dane;
 use crate::dns::Tlsa;
 use crate::name::{Destination, Domain};
-use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::authorize::Peer;
 use crate::policy::decide::Decision;
 use crate::policy::failure::{Failure, Fault};
-use crate::policy::requirement::{Demand, Mode, Requirement};
+use crate::policy::requirement::{Demand, Requirement};
 use crate::policy::verdict::{Plan, Verdict};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::AfterFailedHandshake;
 use crate::proxy::upstream::Inspection;
 use crate::time::{Clock, SystemClock};
 
+mod fate;
 mod mta_sts;
 mod report;
+
+pub use fate::Fate;
 
 /// What was asked.
 #[derive(Debug, Clone)]
@@ -72,23 +75,6 @@ impl Grade {
             Self::TemporaryFailure => "temporary-failure",
         }
     }
-
-    fn of_failure(failure: &Failure) -> Self {
-        if failure.is_about_policy() || failure.reply().is_permanent() {
-            Self::Blocked
-        } else {
-            Self::TemporaryFailure
-        }
-    }
-
-    fn of_requirement(requirement: &Requirement) -> Self {
-        match (&requirement.demand, requirement.mode) {
-            (Demand::Pkix { .. } | Demand::Dane { .. } | Demand::Fingerprint(_), Mode::Enforce) => {
-                Self::Authenticated
-            }
-            _ => Self::Unauthenticated,
-        }
-    }
 }
 
 /// The answer.
@@ -98,6 +84,7 @@ pub struct Report {
     decision: Decision,
     mta_sts: Option<mta_sts::View>,
     inspected: Vec<Inspected>,
+    fate: Fate,
     grade: Grade,
 }
 
@@ -128,12 +115,13 @@ pub async fn run(gate: &Gate, request: Request) -> Report {
             });
         }
     }
-    let grade = match (&decision.verdict, request.depth) {
-        (Verdict::Stop { failure, .. }, _) => Grade::of_failure(failure),
-        (Verdict::Deliver(plan), Depth::Facts) => grade_of_plan(plan),
+    let destination = &request.destination;
+    let fate = match (&decision.verdict, request.depth) {
+        (Verdict::Stop { failure, .. }, _) => Fate::Stopped(failure.clone()),
+        (Verdict::Deliver(plan), Depth::Facts) => Fate::of_plan(plan, destination),
         (Verdict::Deliver(plan), Depth::Connect) => {
             let fallback = gate.settings.after_failed_handshake;
-            grade_of_inspections(plan, &inspected, fallback)
+            Fate::of_inspections(plan, &inspected, fallback, destination)
         }
     };
     let mta_sts = mta_sts::View::of(gate, &decision.facts).await;
@@ -142,7 +130,8 @@ pub async fn run(gate: &Gate, request: Request) -> Report {
         decision,
         mta_sts,
         inspected,
-        grade,
+        grade: fate.grade(),
+        fate,
     }
 }
 
@@ -173,40 +162,6 @@ fn peers(plan: &Plan) -> Vec<(Peer, &Requirement)> {
         }
     }
     peers
-}
-
-/// The first host that may be tried speaks for the plan; without one the most telling failure.
-fn grade_of_plan(plan: &Plan) -> Grade {
-    let mut ways = plan
-        .candidates
-        .iter()
-        .filter_map(|candidate| candidate.way.as_ref().ok());
-    match (ways.next(), most_telling(plan, &[])) {
-        (Some(way), _) => Grade::of_requirement(&way.requirement),
-        (None, Some(failure)) => Grade::of_failure(failure),
-        (None, None) => Grade::TemporaryFailure,
-    }
-}
-
-/// Mail goes to the first host that proves what it must.
-fn grade_of_inspections(
-    plan: &Plan,
-    inspected: &[Inspected],
-    fallback: AfterFailedHandshake,
-) -> Grade {
-    for (inspected, (_, requirement)) in inspected.iter().zip(peers(plan)) {
-        match &inspected.seen.proof {
-            Ok(proof) if proof.authentication() == Authentication::None => {
-                return Grade::Unauthenticated;
-            }
-            Ok(_) => return Grade::Authenticated,
-            Err(failure) if falls_back(failure, requirement, fallback) => {
-                return Grade::Unauthenticated;
-            }
-            Err(_) => {}
-        }
-    }
-    most_telling(plan, inspected).map_or(Grade::TemporaryFailure, Grade::of_failure)
 }
 
 /// The failure that the MTA would be told where no host will do: a policy that was not met beats the

@@ -7,11 +7,15 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{Config, LogFormat, LogLevel};
-use crate::name::{Destination, Domain};
+use crate::name::{Destination, Domain, Host};
 
 mod firewall;
+mod rule;
+mod simulate;
 
 pub use firewall::{By, FirewallArgs, FirewallCommand, From};
+pub use rule::{Expiry, ExportCommand, ImportCommand, RuleAddArgs, RuleCommand, ScopeArgs};
+pub use simulate::SimulateArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +28,9 @@ Examples:
   waxseal query example.com                      what Postfix is told about example.com
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
+  waxseal simulate --from-log /var/log/mail.log  what would be sealed, open, blocked
+  waxseal rule add example.com --tls encrypt     add a rule and reload
+  waxseal host list                              what MX hosts have shown, and which show less now
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
@@ -64,6 +71,14 @@ pub enum Command {
     Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
     Policy(PolicyArgs),
+    /// See the rules, add one, let one expire, carry them over from or to Postfix
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Tell what would happen to mail for the destinations of a mail log or a list
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(SimulateArgs),
+    /// See and forget what MX hosts have shown, which downgrades are noticed by
+    Host(HostArgs),
     /// Print the packet filter rules that lead mail to a transparent listener
     #[command(subcommand)]
     Firewall(FirewallCommand),
@@ -136,6 +151,35 @@ pub enum PolicyCommand {
     Forget {
         /// Policy domain: the recipient domain
         domain: Domain,
+    },
+}
+
+/// What `waxseal host` is asked.
+#[derive(Debug, Clone, Args)]
+pub struct HostArgs {
+    /// What to do with the hosts
+    #[command(subcommand)]
+    pub command: HostCommand,
+
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with the hosts. Where waxseal runs it is asked, else its store.
+#[derive(Debug, Clone, Subcommand)]
+pub enum HostCommand {
+    /// Print one line for each MX host that is remembered, with the downgrades that last
+    List,
+    /// Print all that is remembered of one host
+    Show {
+        /// MX host
+        host: Host,
+    },
+    /// Forget a host; what it shows next is taken for its best, and mail that waits for it goes
+    Forget {
+        /// MX host
+        host: Host,
     },
 }
 

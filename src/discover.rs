@@ -7,12 +7,13 @@
 //!
 //! Where a rule follows DANE, each host's TLSA records are looked up once its addresses are known
 //! (`discover/tlsa.rs`), and where it follows MTA-STS the policy of the domain, at the same time as the
-//! hosts (`discover/mta_sts.rs`).
+//! hosts (`discover/mta_sts.rs`). What each host has shown before is remembered (`discover/hosts.rs`).
 //!
 //! This room promises facts, never a decision. The resolver caches the answers by TTL; what is remembered here is
 //! only that a look-up failed a moment ago, so that a name server that is silent does not cost every message
 //! to its domain the full time-out. What is remembered of a failure is a failure, never an absence.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +23,14 @@ use moka::sync::Cache;
 
 use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver, Security};
 use crate::name::{Destination, Domain, Host, MailHost};
+use crate::policy::downgrade::Known;
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
 
+mod hosts;
 mod mta_sts;
 mod tlsa;
 
+pub use hosts::HostMemory;
 pub use mta_sts::{Memory, MtaStsPolicies, NotRefreshed};
 
 /// MX records of one domain that are looked at; a zone may hold thousands.
@@ -67,6 +71,7 @@ pub struct Discover {
     order: AddressOrder,
     failures: Cache<Question, LookupError>,
     policies: Option<MtaStsPolicies>,
+    hosts: Option<HostMemory>,
 }
 
 /// One look-up.
@@ -99,6 +104,7 @@ impl Discover {
             order,
             failures,
             policies: None,
+            hosts: None,
         }
     }
 
@@ -109,6 +115,20 @@ impl Discover {
             policies: Some(policies),
             ..self
         }
+    }
+
+    /// One that knows what hosts have shown before, too.
+    #[must_use]
+    pub fn with_hosts(self, hosts: HostMemory) -> Self {
+        Self {
+            hosts: Some(hosts),
+            ..self
+        }
+    }
+
+    /// What hosts have shown before, unless nobody remembers.
+    pub fn hosts(&self) -> Option<&HostMemory> {
+        self.hosts.as_ref()
     }
 
     /// The MTA-STS policies, unless the configuration switches them off.
@@ -231,7 +251,8 @@ impl Discover {
 
     async fn host(&self, host: Host, preference: u16, scope: Scope) -> HostFacts {
         let families = self.order.families().iter();
-        let answers = join_all(families.map(|family| self.addresses_of(&host, *family))).await;
+        let answers = join_all(families.map(|family| self.addresses_of(&host, *family)));
+        let (answers, known) = join(answers, self.known(&host)).await;
         let dane = match scope.tlsa_at {
             None => Dane::Absent(NoDane::NotAsked),
             Some(port) => self.dane(&host, &answers, port).await,
@@ -241,8 +262,23 @@ impl Discover {
             preference,
             addresses: addresses(answers),
             dane,
+            known,
         }
     }
+
+    async fn known(&self, host: &Host) -> Option<Known> {
+        match &self.hosts {
+            Some(hosts) => hosts.known(host).await,
+            None => None,
+        }
+    }
+}
+
+/// The store has said in the log what is wrong with it; mail goes on with what is in memory.
+fn grumble<T, E: fmt::Display>(result: Result<T, E>) -> Option<T> {
+    result
+        .inspect_err(|error| tracing::debug!(%error, "store"))
+        .ok()
 }
 
 fn next_hop(domain: &Domain) -> Destination {
@@ -255,6 +291,7 @@ fn literal(address: IpAddr) -> Facts {
         preference: 0,
         addresses: Addresses::Known(vec![address]),
         dane: Dane::Absent(NoDane::NoName),
+        known: None,
     };
     Facts {
         next_hop: Destination::Literal(address),

@@ -6,8 +6,9 @@
 use tracing::{info, warn};
 
 use crate::mtasts::FetchError;
-use crate::name::Domain;
+use crate::name::{Domain, Host};
 use crate::policy::authorize::Peer;
+use crate::policy::downgrade::{Kind, Known, Turn};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::outcome::{End, Event, Link, MAP_LISTENER, MapEvent, Observer, Outcome, Seal};
 use crate::policy::refusal::Refusal;
@@ -29,6 +30,7 @@ impl Observer for Journal {
                 remembered,
             } => not_fetched(domain, error, remembered),
             Event::Map(MapEvent::Refused(refusal)) => refused(MAP_LISTENER, refusal),
+            Event::Downgrade { host, turn, known } => downgrade(host, turn, known),
             Event::PassedThrough(listener, why) => {
                 let (listener, reason) = (listener.label(), why.label());
                 info!(listener, reason, "passed a connection through untouched");
@@ -43,7 +45,8 @@ impl Observer for Journal {
             | Event::Connected(_)
             | Event::Handshake(..)
             | Event::Attempt(_, None)
-            | Event::Map(_) => {}
+            | Event::Map(_)
+            | Event::Pool(_) => {}
         }
     }
 }
@@ -55,6 +58,26 @@ fn not_fetched(domain: &Domain, error: &FetchError, remembered: Option<UnixTime>
         format!("; the one that is remembered counts until {until}")
     });
     warn!(%domain, reason, "the MTA-STS policy cannot be fetched{still}: {error}");
+}
+
+/// A host that shows less than before may be attacked, or have changed its mind.
+fn downgrade(host: &Host, turn: Turn, known: &Known) {
+    let best = known.best.word();
+    match turn {
+        Turn::Lost(kind) => {
+            let missing = match kind {
+                Kind::Starttls => "STARTTLS is gone or does not work any more",
+                Kind::Authentication => "nothing proves any more who it is, and nobody asks",
+            };
+            warn!(%host, kind = kind.label(), best, "DOWNGRADE: the host has shown {} before, and now {missing}; ask its postmaster, and look at it with `waxseal host show {host}`", known.best);
+        }
+        Turn::Regained => info!(%host, best, "the host shows again what it has shown before"),
+        Turn::Accepted => info!(
+            %host,
+            best,
+            "the host has shown less for so long that it does not count as a downgrade any more"
+        ),
+    }
 }
 
 fn leg(outcome: &Outcome) {
@@ -266,6 +289,7 @@ mod tests {
                     mode: Mode::Enforce,
                     min_version: TlsVersion::Tls12,
                     server_name: None,
+                    watch: None,
                 }),
                 handshake: None,
                 tlsa: None,

@@ -36,7 +36,7 @@
 //! | L3 | [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`], [`audit`] |
-//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`firewall`], [`app`] |
+//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`firewall`], [`app`] |
 
 pub mod admin;
 pub mod app;
@@ -58,6 +58,7 @@ pub mod net;
 pub mod policy;
 pub mod proxy;
 pub mod record;
+pub mod simulate;
 pub mod smtp;
 pub mod socketmap;
 pub mod socks;

@@ -66,6 +66,9 @@ fn main() -> ExitCode {
             .map_err(|error| Failed::runtime(format!("{}: {error}", folder.display()))),
         Command::Firewall(FirewallCommand::Nftables(args)) => print_firewall(&args),
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
+        Command::Simulate(args) => start(&cli, async |config| app::simulate(config, &args).await),
+        Command::Rule(command) => start(&cli, async |config| app::rule(&config, &command).await),
+        Command::Host(args) => start(&cli, async |config| app::host(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));

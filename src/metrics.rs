@@ -5,14 +5,17 @@
 //! first event. The counters of every message are made once: recording them hashes nothing.
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Error, Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{
+    Error, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
 
 use crate::mtasts::{FetchError, Mode};
+use crate::policy::downgrade::{Kind, Turn};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
 use crate::policy::outcome::{
     End, Event, Ingress, Link, LookupResult, MAP_LISTENER, MapEvent, MapResult, Observer, Outcome,
-    Untouched,
+    PoolEvent, Untouched,
 };
 use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
@@ -80,6 +83,9 @@ metrics! {
     /// Legs that an MX rejected, by the class of its reply.
     rejected: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_rejected_total", "class", ["4xx", "5xx"]);
+    /// MX hosts that showed less than before: no TLS, or no proof of who they are.
+    downgrades: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_downgrades_total", "kind", Kind::ALL.map(Kind::label));
     /// Addresses of MX hosts that were tried, and what came of it.
     attempts: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_attempts_total", "result", reasons().chain([READY]));
@@ -117,6 +123,10 @@ metrics! {
     map_requests: ByWord<IntCounterVec> = |new| {
         new.counter_by("waxseal_socketmap_requests_total", "result", MapResult::ALL.map(MapResult::label))
     };
+    /// Connections to MX hosts that wait for the next message.
+    pool: ByWord<IntGaugeVec> = |new| new.gauge_by("waxseal_pool_connections", "state", [IDLE]);
+    /// Messages that went over a connection that had carried one before.
+    reuses: IntCounter = |new| new.counter("waxseal_upstream_reuses_total");
     /// Connections that were passed through untouched: nothing is known of the mail in them.
     passthrough: IntCounterVec = |new| {
         let reasons = Untouched::ALL.map(Untouched::label);
@@ -144,6 +154,8 @@ metrics! {
         |new| new.histogram("waxseal_transaction_seconds", TRANSACTION_SECONDS);
 }
 
+/// The state of a connection that waits.
+const IDLE: &str = "idle";
 /// The result of an attempt that did not fail.
 const READY: &str = "ready";
 /// The sources of facts.
@@ -382,12 +394,21 @@ impl Observer for Metrics {
                     .of(failure.map_or(READY, Failure::reason))
                     .inc();
             }
+            Event::Downgrade {
+                turn: Turn::Lost(kind),
+                ..
+            } => self.downgrades.of(kind.label()).inc(),
+            // Numbers of what is lost, not of what comes back.
+            Event::Downgrade { .. } => {}
             Event::PassedThrough(listener, why) => self
                 .passthrough
                 .with_label_values(&[listener.label(), why.label()])
                 .inc(),
             Event::Outcome(outcome) => self.outcome(outcome),
             Event::Map(event) => self.map(event),
+            Event::Pool(PoolEvent::Came) => self.pool.of(IDLE).inc(),
+            Event::Pool(PoolEvent::Left) => self.pool.of(IDLE).dec(),
+            Event::Pool(PoolEvent::Reused) => self.reuses.inc(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and its floor. A module may import its own floor and those below.
-const FLOORS: [(&str, u8); 28] = [
+const FLOORS: [(&str, u8); 29] = [
     ("name", 0),
     ("time", 0),
     ("x509", 0),
@@ -31,6 +31,7 @@ const FLOORS: [(&str, u8); 28] = [
     ("config", 6),
     ("app", 6),
     ("check", 6),
+    ("simulate", 6),
     ("firewall", 6),
     ("cli", 6),
     ("log", 6),

@@ -576,3 +576,26 @@ fn a_message_of_1_gib_passes_in_constant_memory() {
     );
     assert_eq!(daemon.end("TERM").0, Some(0));
 }
+
+#[test]
+fn a_rule_by_command_is_in_force_at_once() {
+    let daemon = Daemon::start(&config(9), &[]);
+    let admin = daemon.address("metrics on http://");
+    // The command finds the waxseal that runs by its configuration, which says port 0 here.
+    let found = format!("admin = {{ listen = '{admin}' }}");
+    fs::write(daemon.folder.path().join("found.toml"), found).unwrap();
+    let rule = |line: &str| {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let output = command(daemon.folder.path(), &arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let added = rule("rule add a.example --tls encrypt --config found.toml");
+    assert!(added.contains("reloaded: 1 rules"), "{added}");
+    let expired = rule("rule expire a.example --config found.toml");
+    assert!(expired.contains("reloaded: 1 rules"), "{expired}");
+    assert!(
+        daemon
+            .metrics()
+            .contains("waxseal_config_reloads_total{result=\"ok\"} 2")
+    );
+}

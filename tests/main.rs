@@ -16,12 +16,15 @@
 //! | `suite::levels` | every level against every kind of MX, `data/levels.table`; the way between hosts and connections |
 //! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` and, for what only signatures show, `data/dnssec.table` |
 //! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
+//! | `suite::pool` | connections that wait for the next message: when they carry it, and when never |
+//! | `suite::downgrade` | a host that shows less than before |
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |
 //! | `suite::admin` | the admin endpoint: who may do what there, from where, and what it tells |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::audit` | the story of a delivery, told by its id: in the reply, in the audit log, to whoever asks |
 //! | `suite::check` | `waxseal check` against what mail meets |
+//! | `suite::simulate` | `waxseal simulate`: a mail log against rules, `data/simulate.facts` and `data/simulate.connect` |
 //!
 //! Beside it: `daemon` and `command_line` (the program as a child process), `architecture` (who may import whom).
 

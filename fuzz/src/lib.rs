@@ -10,6 +10,8 @@ pub mod dns;
 pub mod mtasts;
 #[path = "../../src/name.rs"]
 pub mod name;
+#[path = "../../src/socketmap/mod.rs"]
+pub mod socketmap;
 #[path = "../../src/time.rs"]
 pub mod time;
 

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -32,6 +32,7 @@ use crate::name::{Destination, Domain};
 pub mod access;
 mod check;
 mod deliveries;
+mod hosts;
 mod openapi;
 mod page;
 mod policies;
@@ -45,19 +46,23 @@ mod totals;
 
 pub use check::TooBusy;
 pub use deliveries::{DeliveryDesk, DeliveryPage, Wanted};
+pub use hosts::{HostDesk, HostError, HostPage, HostView, LostView};
 pub use openapi::openapi;
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
 pub use problem::Problem;
 pub use readiness::{
     DnssecView, HealthView, LastReload, ProbeView, Readiness, ReloadView, State, StoreView,
 };
-pub use rules::{RuleInForce, RulePage};
+pub use rules::{ChangeError, ChangeView, NewRule, RuleDesk, RuleInForce, RulePage, RuleScope};
 pub use totals::{MinuteView, TotalsView};
 
 use access::{Access, Asked, Purpose, Refusal};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
+
+/// Octets of a body; a rule is small.
+const MOST_BODY: usize = 64 * 1024;
 
 /// For browsers: nothing is kept, guessed, framed, told to others or loaded from elsewhere.
 const HEADERS: [(header::HeaderName, &str); 5] = [
@@ -138,6 +143,10 @@ pub struct Admin {
     pub deliveries: Arc<dyn DeliveryDesk>,
     /// Knows what waxseal is doing.
     pub overview: Arc<dyn Overview>,
+    /// Changes the rules.
+    pub rules: Arc<dyn RuleDesk>,
+    /// Knows what MX hosts have shown.
+    pub hosts: Arc<dyn HostDesk>,
 }
 
 impl fmt::Debug for Admin {
@@ -161,6 +170,7 @@ fn router(admin: Admin, access: Arc<Access>) -> Router {
         .route("/api/v1/openapi.json", get(|| async { Json(api) }))
         .route("/", get(page::index))
         .route("/page/{file}", get(page::file))
+        .layer(DefaultBodyLimit::max(MOST_BODY))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(access, admit))

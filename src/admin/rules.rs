@@ -7,6 +7,10 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub(super) mod change;
+
+pub use change::{ChangeError, ChangeView, NewRule, RuleDesk, RuleScope};
+
 use super::problem::limit;
 use super::{Admin, Problem};
 

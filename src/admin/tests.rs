@@ -3,133 +3,12 @@ use tokio::net::TcpStream;
 
 use super::access::Token;
 use super::*;
-use crate::name::Domain;
 use crate::policy::delivery_id::DeliveryId;
-use crate::record::Record;
 use crate::time::UnixTime;
 
-struct Answer(Result<String, String>);
+mod desks;
 
-impl Reload for Answer {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(async { self.0.clone() })
-    }
-}
-
-fn admin(reload: Result<&str, &str>) -> Admin {
-    Admin {
-        render: Arc::new(|| "waxseal_rules 7\n".to_owned()),
-        readiness: Arc::new(Readiness::default()),
-        reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
-        policies: Arc::new(OnePolicy),
-        deliveries: Arc::new(Quiet),
-        overview: Arc::new(Quiet),
-    }
-}
-
-/// A waxseal that has one rule, and too many checks under way for any but the domain a.example.
-struct Quiet;
-
-impl Overview for Quiet {
-    fn totals(&self) -> TotalsView {
-        TotalsView {
-            since: UnixTime(0).to_string(),
-            sealed: 3,
-            open: 2,
-            blocked: 1,
-            would_block: 0,
-            failed: 0,
-            rejected: 0,
-            last_hour: Vec::new(),
-        }
-    }
-
-    fn rules(&self, skip: usize, limit: usize) -> RulePage {
-        RulePage {
-            loaded: UnixTime(0).to_string(),
-            total: skip,
-            rules: Vec::new(),
-            next: Some(limit),
-        }
-    }
-
-    fn check(
-        &self,
-        destination: Destination,
-        sender: Option<Domain>,
-    ) -> BoxFuture<'_, Result<Value, TooBusy>> {
-        let free = destination.to_string() == "a.example";
-        Box::pin(async move { free.then(|| format!("{sender:?}").into()).ok_or(TooBusy) })
-    }
-}
-
-impl DeliveryDesk for Quiet {
-    fn list(&self, wanted: &Wanted) -> DeliveryPage {
-        DeliveryPage {
-            deliveries: Vec::new(),
-            next: Some(format!("{wanted:?}")),
-        }
-    }
-
-    fn show(&self, _id: DeliveryId) -> Option<Record> {
-        None
-    }
-}
-
-/// A desk that knows the policy of a.example, and of nobody else.
-struct OnePolicy;
-
-fn view(domain: &Domain) -> Result<PolicyView, PolicyError> {
-    if domain.as_str() != "a.example" {
-        return Err(PolicyError::Unknown(domain.clone()));
-    }
-    Ok(PolicyView {
-        domain: domain.to_string(),
-        mode: "enforce".to_owned(),
-        mx: vec!["*.a.example".to_owned()],
-        max_age: 86400,
-        id: "1".to_owned(),
-        fetched: UnixTime(0).to_string(),
-        expires: UnixTime(86400).to_string(),
-        used: UnixTime(0).to_string(),
-        next_refresh: UnixTime(43200).to_string(),
-        failing: None,
-        text: String::new(),
-    })
-}
-
-impl PolicyDesk for OnePolicy {
-    fn list(
-        &self,
-        after: Option<Domain>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<PolicyPage, PolicyError>> {
-        Box::pin(async move {
-            let policies = view(&"a.example".parse().unwrap());
-            Ok(PolicyPage {
-                policies: policies.into_iter().collect(),
-                next: Some(format!("{after:?} {limit}")),
-            })
-        })
-    }
-
-    fn show<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
-        Box::pin(async { view(domain) })
-    }
-
-    fn refresh<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
-        Box::pin(async {
-            Err(PolicyError::NotRefreshed {
-                domain: domain.clone(),
-                why: "no answer in time".to_owned(),
-            })
-        })
-    }
-
-    fn forget<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(), PolicyError>> {
-        Box::pin(async { view(domain).map(|_| ()) })
-    }
-}
+use desks::admin;
 
 /// Serves one request on a fresh endpoint on loopback and returns the response as it came.
 async fn ask(admin: &Admin, request: &str) -> String {
@@ -488,4 +367,31 @@ fn all_that_the_description_names_is_described() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn hosts_are_listed_shown_and_forgotten() {
+    let admin = admin(Ok(""));
+    let ask = async |line: &str| {
+        let response = ask(&admin, &format!("{line} HTTP/1.1\r\n")).await;
+        let (status, body) = status_and_body(&response);
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        (status.to_owned(), body)
+    };
+    let (_, page) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
+    assert_eq!(page["next"], "Some(b.example) 7");
+    let (_, host) = ask("GET /api/v1/hosts/MX.a.example").await;
+    assert_eq!(host, page["hosts"][0]);
+    assert_eq!(host["best"], "dane");
+    assert_eq!(host["lost"]["kind"], "starttls");
+    assert_eq!(host["lost"]["until"], "1970-01-01T00:02:00Z");
+    assert_eq!(ask("DELETE /api/v1/hosts/mx.a.example").await.0, "204");
+    let (status, problem) = ask("DELETE /api/v1/hosts/mx.b.example").await;
+    assert_eq!(status, "404");
+    let why = problem["detail"].as_str().unwrap();
+    assert!(
+        why.starts_with("nothing is remembered of mx.b.example"),
+        "{why}"
+    );
+    assert_eq!(ask("GET /api/v1/hosts/a..b").await.0, "400");
 }

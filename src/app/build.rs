@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Error;
 use crate::audit::Audit;
 use crate::config::{Config, load_rules};
-use crate::discover::{Discover, Memory, MtaStsPolicies};
+use crate::discover::{Discover, HostMemory, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::metrics::hour::LastHour;
@@ -16,8 +16,8 @@ use crate::net::resolver::DnsResolver;
 use crate::net::tls::TlsClient;
 use crate::policy::outcome::{Event, Observer};
 use crate::policy::rules::Rules;
-use crate::proxy::DeadAddresses;
 use crate::proxy::gate::Gate;
+use crate::proxy::{DeadAddresses, Pool};
 use crate::store;
 use crate::time::Clock;
 
@@ -27,7 +27,9 @@ pub(super) struct Lasting {
     pub(super) own_listeners: Vec<SocketAddr>,
     pub(super) outgoing: Outgoing,
     pub(super) dead: DeadAddresses,
+    pub(super) pool: Pool,
     pub(super) memory: Memory,
+    pub(super) hosts: HostMemory,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
 }
@@ -46,6 +48,8 @@ impl Lasting {
             own_listeners,
             outgoing: Outgoing::default(),
             dead: DeadAddresses::new(mx.dead_for, mx.dead_entries),
+            pool: Pool::new(Arc::clone(&observer)),
+            hosts: HostMemory::new(Arc::clone(&store) as _, Arc::clone(&clock)),
             memory: Memory::new(store),
             clock,
             observer,
@@ -106,6 +110,7 @@ pub(super) fn gate(
         dialer,
         tls: TlsClient::new()?,
         dead: lasting.dead.clone(),
+        pool: lasting.pool.clone(),
         clock: Arc::clone(&lasting.clock),
         observer: Arc::clone(&lasting.observer),
     })
@@ -122,7 +127,8 @@ fn discover(
         Arc::clone(&resolver) as _,
         config.addresses,
         config.dns.failed_for,
-    );
+    )
+    .with_hosts(lasting.hosts.clone());
     let Some(settings) = config.mta_sts else {
         return Ok(discover);
     };

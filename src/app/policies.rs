@@ -8,6 +8,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 
+use super::list::print_all;
+use super::remote::Remote;
 use super::{Error, gate as gate_to_ask};
 use crate::admin::{PolicyDesk, PolicyError, PolicyPage, PolicyView};
 use crate::cli::{PolicyArgs, PolicyCommand, print};
@@ -16,7 +18,7 @@ use crate::discover::MtaStsPolicies;
 use crate::name::Domain;
 use crate::proxy::gate::Gate;
 
-mod remote;
+pub(super) mod remote;
 mod table;
 
 /// Policies that are asked for at once.
@@ -104,25 +106,17 @@ pub(super) async fn run(config: &Config, args: &PolicyArgs) -> Result<(), Error>
 
 /// Whoever runs and answers at the admin endpoint; else the store.
 async fn desk(config: &Config) -> Result<Box<dyn PolicyDesk>, Error> {
-    if let Some(remote) = remote::AdminDesk::find(config.admin.as_ref()).await? {
+    if let Some(remote) = Remote::find(config.admin.as_ref(), remote::PATH).await? {
         return Ok(Box::new(remote));
     }
     let gate = gate_to_ask(config).await?;
     Ok(Box::new(GateDesk(Arc::new(ArcSwap::from_pointee(gate)))))
 }
 
-/// Page by page: there may be many.
 async fn list(desk: &dyn PolicyDesk, as_json: bool) -> Result<(), Error> {
-    let mut after: Option<Domain> = None;
-    let mut printer = table::List::new(as_json);
-    loop {
+    let ask = async |after| {
         let page = desk.list(after, PAGE).await?;
-        print(&printer.page(&page.policies));
-        // What cannot be a domain cannot be behind the last one.
-        after = page.next.and_then(|next| next.parse().ok());
-        if after.is_none() {
-            print(&printer.end());
-            return Ok(());
-        }
-    }
+        Ok((page.policies, page.next))
+    };
+    print_all(table::list(), as_json, ask).await
 }

@@ -76,6 +76,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
         facts: &decision.facts,
         port: gate.settings.mx.port,
         roots: &gate.roots,
+        guard: gate.settings.guard,
     };
     let answer = answer(&question, &decision.verdict, attributes);
     let result = answer.result().label();
@@ -97,7 +98,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
 fn is_own(gate: &Gate, destination: &Destination) -> bool {
     let is_own = match destination {
         Destination::Domain(domain) => {
-            domain.is_within("localhost") || domain.as_str() == gate.settings.hostname
+            domain.is_within("localhost") || domain.as_str() == &*gate.settings.hostname
         }
         Destination::Literal(IpAddr::V4(address)) => address.is_loopback(),
         Destination::Literal(IpAddr::V6(address)) => address.is_loopback(),

@@ -27,6 +27,8 @@ const UNTIL_IT_WORKS: Duration = Duration::from_mins(1);
 const WHILE_MAIL_WAITS: Duration = Duration::from_secs(5);
 /// How often waxseal looks for MTA-STS policies whose turn has come.
 const POLICY_ROUND: Duration = Duration::from_mins(1);
+/// How often waxseal looks for idle connections whose time is over.
+const POOL_ROUND: Duration = Duration::from_secs(1);
 /// How often waxseal looks for rules that have expired.
 const EXPIRY_CHECK: Duration = Duration::from_hours(1);
 
@@ -192,15 +194,26 @@ fn next_resolver(settings: &DnsSettings, old: &DnsResolver) -> Result<DnsResolve
     }
 }
 
-/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand.
+/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand; forgets hosts that
+/// no mail needs.
 pub(super) async fn keep_policies(reloader: Arc<Reloader>) {
     loop {
+        reloader.lasting.hosts.tidy().await;
         let gate = reloader.gates.load_full();
         if let Some(policies) = gate.discover.policies() {
             policies.refresh_due().await;
             reloader.count_policies(policies).await;
         }
         tokio::time::sleep(POLICY_ROUND).await;
+    }
+}
+
+/// Ends connections to MX hosts that nobody wants any more, for ever.
+pub(super) async fn sweep_pool(reloader: Arc<Reloader>) {
+    loop {
+        tokio::time::sleep(POOL_ROUND).await;
+        let gate = reloader.gates.load();
+        gate.pool.sweep(&gate.settings.pool);
     }
 }
 

@@ -6,7 +6,8 @@ use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{Depth, Grade, Inspected, Report, most_telling, mta_sts};
+use super::fate::policy;
+use super::{Depth, Fate, Grade, Inspected, Report, most_telling, mta_sts};
 use crate::dane::{self, Record};
 use crate::name::Domain;
 use crate::policy::authorize::Authorized;
@@ -15,13 +16,29 @@ use crate::policy::facts::{Addresses, Dane, HostFacts, Hosts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
 use crate::policy::requirement::Mode;
-use crate::policy::verdict::{Plan, Verdict};
+use crate::policy::rules::Origin;
+use crate::policy::verdict::{Plan, Policy, Verdict};
 use crate::smtp::capabilities::Capabilities;
 
 impl Report {
     /// What mail would meet.
     pub fn grade(&self) -> Grade {
         self.grade
+    }
+
+    /// What becomes of mail.
+    pub fn fate(&self) -> &Fate {
+        &self.fate
+    }
+
+    /// Whose word that is.
+    pub fn policy(&self) -> Policy {
+        policy(&self.decision.verdict)
+    }
+
+    /// Where the rule in force stands.
+    pub fn rule_origin(&self) -> Option<&Origin> {
+        self.decision.rule.as_ref().map(|rule| &rule.origin)
     }
 
     /// The report for people.

@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) mta_sts: MtaSts,
     pub(super) store: Store,
     pub(super) mx: Mx,
+    pub(super) pool: Pool,
     pub(super) tls: Tls,
     pub(super) message: Message,
     pub(super) limits: Limits,
@@ -48,6 +49,7 @@ impl Default for File {
             mta_sts: MtaSts::default(),
             store: Store::default(),
             mx: Mx::default(),
+            pool: Pool::default(),
             tls: Tls::default(),
             message: Message::default(),
             limits: Limits::default(),
@@ -286,6 +288,29 @@ impl Default for Mx {
     }
 }
 
+/// `[pool]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Pool {
+    pub(super) idle: Wait<0>,
+    pub(super) max_age: Wait<1>,
+    pub(super) max_messages: Number<1, 1_000_000>,
+    pub(super) per_address: Number<1, 100_000>,
+    pub(super) connections: Number<1, 1_000_000>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            idle: seconds(5),
+            max_age: seconds(300),
+            max_messages: Number(100),
+            per_address: Number(20),
+            connections: Number(1000),
+        }
+    }
+}
+
 /// `addresses` of `[mx]`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Addresses {
@@ -306,6 +331,8 @@ pub(super) struct Tls {
     pub(super) roots: Spanned<RootSet>,
     pub(super) ca_files: Vec<Spanned<PathBuf>>,
     pub(super) plaintext_fallback: bool,
+    pub(super) downgrade: Downgrade,
+    pub(super) downgrade_hold: Wait<60_000, 90>,
 }
 
 impl Default for Tls {
@@ -314,8 +341,18 @@ impl Default for Tls {
             roots: Spanned::new(0..0, RootSet::Webpki),
             ca_files: Vec::new(),
             plaintext_fallback: true,
+            downgrade: Downgrade::Warn,
+            downgrade_hold: Wait(Duration::from_hours(3 * 24)),
         }
     }
+}
+
+/// `downgrade` of `[tls]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Downgrade {
+    Warn,
+    Defer,
 }
 
 /// `roots` of `[tls]`.

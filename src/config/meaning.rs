@@ -13,8 +13,10 @@ use super::values::Hostname;
 use super::{AuditSettings, Config, LogSettings, Policies, admin, dns, listener, tls};
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
+use crate::policy::downgrade::{Guard, Response};
 use crate::proxy::settings::{
-    AfterFailedHandshake, BareNewline, Limits, MxSettings, SealReply, Settings, Timeouts,
+    AfterFailedHandshake, BareNewline, Limits, MxSettings, PoolSettings, SealReply, Settings,
+    Timeouts,
 };
 use crate::store::{self, Place};
 
@@ -114,7 +116,7 @@ fn addresses(order: file::Addresses) -> AddressOrder {
 }
 
 fn settings(file: &File) -> Settings {
-    let hostname = file.hostname.clone().unwrap_or_else(localhost).0;
+    let hostname = file.hostname.clone().unwrap_or_else(localhost).0.into();
     Settings {
         hostname,
         seal: if file.seal {
@@ -135,10 +137,18 @@ fn settings(file: &File) -> Settings {
         },
         timeouts: timeouts(&file.timeouts),
         mx: mx(&file.mx),
+        pool: pool(&file.pool),
         after_failed_handshake: if file.tls.plaintext_fallback {
             AfterFailedHandshake::Plaintext
         } else {
             AfterFailedHandshake::NextHost
+        },
+        guard: Guard {
+            response: match file.tls.downgrade {
+                file::Downgrade::Warn => Response::Warn,
+                file::Downgrade::Defer => Response::Defer,
+            },
+            hold: file.tls.downgrade_hold.0,
         },
     }
 }
@@ -150,6 +160,16 @@ fn mx(mx: &file::Mx) -> MxSettings {
         max_addresses: mx.max_addresses.as_usize(),
         dead_for: mx.dead_for.0,
         dead_entries: u64::from(mx.dead_entries.0),
+    }
+}
+
+fn pool(pool: &file::Pool) -> PoolSettings {
+    PoolSettings {
+        idle: pool.idle.0,
+        max_age: pool.max_age.0,
+        max_messages: pool.max_messages.as_usize(),
+        per_address: pool.per_address.as_usize(),
+        connections: pool.connections.as_usize(),
     }
 }
 

@@ -28,8 +28,10 @@ use crate::store::Place;
 use crate::time::{Clock, SystemClock};
 
 mod admin;
+mod by_hand;
 mod chooser;
 mod dns;
+mod draft;
 mod error;
 mod file;
 mod listener;
@@ -41,10 +43,14 @@ mod tls;
 mod values;
 
 #[cfg(test)]
+mod by_hand_tests;
+#[cfg(test)]
 mod rules_tests;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::{BY_HAND, ByHand, RuleError, Scope, Stored, check_rule_file, put};
+pub use draft::Draft;
 pub use error::{ConfigError, Position};
 pub use file::LogFormat;
 pub use rules::{RuleSet, read_rules};

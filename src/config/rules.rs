@@ -23,15 +23,37 @@ pub struct RuleSet {
     pub warnings: Vec<String>,
 }
 
+/// A text that is not yet in its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replacement<'a> {
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
+}
+
 /// Reads the rule files; logs nothing.
 pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError> {
+    read_rules_with(config, now, None)
+}
+
+/// Reads the rule files as they would be with a new text in the place of one of them, or beside them.
+pub(super) fn read_rules_with(
+    config: &Config,
+    now: UnixTime,
+    new: Option<Replacement<'_>>,
+) -> Result<RuleSet, ConfigError> {
     let mut warnings = Vec::new();
-    let files = rule_files(config, &mut warnings)?;
+    let mut files = rule_files(config, &mut warnings)?;
+    files.extend(new.map(|new| new.file.to_owned()));
+    files.sort();
+    files.dedup();
     let mut rules = Vec::new();
     let mut entries = 0;
     for file in &files {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::of_file(file, format!("cannot be read: {error}")))?;
+        let text = match new {
+            Some(new) if new.file == file => new.text.to_owned(),
+            _ => std::fs::read_to_string(file)
+                .map_err(|error| ConfigError::of_file(file, format!("cannot be read: {error}")))?,
+        };
         let source = Source { file, text: &text };
         let parsed: RuleFile = toml::from_str(&text).map_err(|error| source.explain(&error))?;
         entries += parsed.rule.len();
@@ -47,7 +69,7 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
         warnings.extend(beyond_a_table(&rules, folder));
     }
     Ok(RuleSet {
-        rules: Rules::new(rules).map_err(|clash| explain_clash(&clash, folder))?,
+        rules: Rules::new(rules, now).map_err(|clash| explain_clash(&clash, folder))?,
         files,
         entries,
         warnings,

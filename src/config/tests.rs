@@ -284,7 +284,7 @@ fn the_keys_that_the_example_comments_out_are_keys() {
     let text = uncommented(include_str!("../../docs/waxseal.toml"));
     assert!(text.matches("\ntls_").count() >= 4, "{text}");
     let config = Config::parse(&text, &folder.path().join("waxseal.toml")).unwrap();
-    assert_eq!(config.settings.hostname, "mail.example.com");
+    assert_eq!(&*config.settings.hostname, "mail.example.com");
     assert_eq!(config.dns.servers, ["127.0.0.1:53".parse().unwrap()]);
     assert_eq!(config.dns.anchor, root_key().parse().unwrap());
     assert!(matches!(config.listeners[0].tls, MtaTls::Offered(_)));

@@ -96,17 +96,15 @@ written! {
     LogLevel: "a level such as \"info\"",
 }
 
-/// A wait of at least `LEAST_MS` milliseconds and at most a day.
+/// A wait of at least `LEAST_MS` milliseconds and at most `MOST_DAYS` days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wait<const LEAST_MS: u64>(pub(super) Duration);
+pub(super) struct Wait<const LEAST_MS: u64, const MOST_DAYS: u64 = 1>(pub(super) Duration);
 
-const DAY: Duration = Duration::from_hours(24);
-
-impl<const LEAST_MS: u64> Written for Wait<LEAST_MS> {
+impl<const LEAST_MS: u64, const MOST_DAYS: u64> Written for Wait<LEAST_MS, MOST_DAYS> {
     const EXPECTED: &'static str = "a duration with a unit, such as \"30s\"";
 }
 
-impl<const LEAST_MS: u64> FromStr for Wait<LEAST_MS> {
+impl<const LEAST_MS: u64, const MOST_DAYS: u64> FromStr for Wait<LEAST_MS, MOST_DAYS> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -118,20 +116,24 @@ impl<const LEAST_MS: u64> FromStr for Wait<LEAST_MS> {
             let least = humantime::format_duration(least);
             return Err(format!("`{text}` is too short; the least is {least}"));
         }
-        if wait > DAY {
-            return Err(format!("`{text}` is too long; the most is 1day"));
+        let most = Duration::from_hours(24 * MOST_DAYS);
+        if wait > most {
+            let most = humantime::format_duration(most);
+            return Err(format!("`{text}` is too long; the most is {most}"));
         }
         Ok(Self(wait))
     }
 }
 
-impl<'de, const LEAST_MS: u64> Deserialize<'de> for Wait<LEAST_MS> {
+impl<'de, const LEAST_MS: u64, const MOST_DAYS: u64> Deserialize<'de>
+    for Wait<LEAST_MS, MOST_DAYS>
+{
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         read_written(from)
     }
 }
 
-impl<const LEAST_MS: u64> Serialize for Wait<LEAST_MS> {
+impl<const LEAST_MS: u64, const MOST_DAYS: u64> Serialize for Wait<LEAST_MS, MOST_DAYS> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&humantime::format_duration(self.0))
     }

@@ -11,13 +11,13 @@
 //! for the same policy at the same time wait for one fetch, and a domain whose policy could not be fetched is
 //! left alone for five minutes (§3.3), whatever `id` it shows. `refresh` fetches policies again before they expire.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
 use tokio::time::timeout;
 
+use super::grumble;
 use crate::dns::{Found, Freshness, LookupError, Resolver};
 use crate::mtasts::record::{self, NoRecord};
 use crate::mtasts::{FetchError, Fetched, Mode, PolicyId, record_name};
@@ -153,13 +153,6 @@ impl Memory {
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let answer = timeout(STORE_PATIENCE, asked).await;
     answer.unwrap_or_else(|_| Err(StoreError::Disk("no answer in time".to_owned())))
-}
-
-/// The store has said in the log what is wrong with it; mail goes on with what is in memory.
-fn grumble<T, E: fmt::Display>(result: Result<T, E>) -> Option<T> {
-    result
-        .inspect_err(|error| tracing::debug!(%error, "store"))
-        .ok()
 }
 
 /// Absence is remembered for a short time; policies stay, because [`Memory::kept`] asks the clock whether they count.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -29,20 +29,16 @@ enum Next {
 }
 
 /// One connection.
-pub(super) struct Session<'a> {
+pub(super) struct Session<'a, S> {
     server: &'a MapServer,
-    stream: TcpStream,
+    stream: S,
     draining: watch::Receiver<bool>,
     inbox: Inbox,
     output: Vec<u8>,
 }
 
-impl<'a> Session<'a> {
-    pub(super) fn new(
-        server: &'a MapServer,
-        stream: TcpStream,
-        draining: watch::Receiver<bool>,
-    ) -> Self {
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
+    pub(super) fn new(server: &'a MapServer, stream: S, draining: watch::Receiver<bool>) -> Self {
         Self {
             server,
             stream,
@@ -160,3 +156,6 @@ pub(super) async fn farewell(mut stream: TcpStream, reply: Reply) {
     };
     let _ = timeout(FAREWELL, sending).await;
 }
+
+#[cfg(test)]
+mod tests;

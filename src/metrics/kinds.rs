@@ -28,6 +28,10 @@ impl New<'_> {
         Ok(metric)
     }
 
+    pub(super) fn counter(&self, name: &str) -> Result<IntCounter, Error> {
+        self.register(IntCounter::with_opts(self.opts(name))?)
+    }
+
     pub(super) fn gauge(&self, name: &str) -> Result<IntGauge, Error> {
         self.register(IntGauge::with_opts(self.opts(name))?)
     }

@@ -9,6 +9,7 @@ use crate::dns::LookupError;
 use crate::dns::{Answer, Found, Security, Tlsa};
 use crate::name::MailHost;
 use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::downgrade::{Downgrade, Known, Shown};
 use crate::policy::failure::{CertificateFault, Phase, Unreached};
 use crate::policy::handshake::{TlsVersion, WhyPlaintext};
 use crate::policy::outcome::Seal;
@@ -36,6 +37,7 @@ fn sealed() -> Link {
             mode: crate::policy::requirement::Mode::Enforce,
             min_version: TlsVersion::Tls12,
             server_name: None,
+            watch: None,
         }),
         handshake: None,
         tlsa: None,
@@ -239,6 +241,32 @@ fn sessions_attempts_and_handshakes_are_counted() {
 }
 
 #[test]
+fn a_downgrade_is_counted_when_it_begins() {
+    let host = "mx.a.example".parse().unwrap();
+    let known = Known {
+        best: Shown::Tls,
+        lost: None,
+    };
+    let event = |turn| Event::Downgrade {
+        host: &host,
+        turn,
+        known: &known,
+    };
+    assert_eq!(
+        moved(&[
+            event(Turn::Lost(Kind::Starttls)),
+            event(Turn::Regained),
+            event(Turn::Lost(Kind::Authentication)),
+            event(Turn::Accepted),
+        ]),
+        [
+            "downgrades_total{kind=\"authentication\"} 1",
+            "downgrades_total{kind=\"starttls\"} 1",
+        ]
+    );
+}
+
+#[test]
 fn what_is_known_beforehand_starts_at_zero() {
     let text = Metrics::new().unwrap().render().unwrap();
     for line in [
@@ -321,6 +349,11 @@ fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
             least: TlsVersion::Tls13,
         },
         Fault::Tlsa(mismatch()),
+        Fault::Downgraded(Downgrade {
+            kind: Kind::Starttls,
+            best: Shown::Tls,
+            until: UnixTime(0),
+        }),
     ]);
     assert_eq!(faults.len(), Fault::REASONS.len());
     for fault in faults {

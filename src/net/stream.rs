@@ -1,21 +1,24 @@
 //! A connection with one read buffer: lines for the dialogue, chunks for the content.
 //!
 //! The same wire serves both sides, MTA and MX, in the clear or under TLS. Memory is bounded: the
-//! buffer holds at most one chunk, and a line that does not fit the caller's limit is an error. After
+//! buffer holds at most one chunk, and a line that does not fit the caller's limit is an error. While nothing is
+//! in it there is no buffer: most connections wait most of the time, and cost only what the socket does. After
 //! a switch to TLS nothing that was read before may survive, so the switch demands an empty buffer.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsStream;
 
-/// Octets read at once, and the size of the buffer.
-pub const CHUNK: usize = 32 * 1024;
+/// Octets read at once, and the size of the buffer. Smaller reads cost more of the processor.
+pub const CHUNK: usize = 64 * 1024;
 
 /// Why a wire gave nothing, or took nothing.
 #[derive(Debug, thiserror::Error)]
@@ -73,25 +76,43 @@ impl Wire {
         self.start += octets;
         debug_assert!(self.start <= self.input.len());
         if self.start == self.input.len() {
-            self.input.clear();
+            self.input = Vec::new();
             self.start = 0;
         }
     }
 
     /// Reads what is there, at least one octet, at most up to [`CHUNK`] in the buffer.
     pub async fn fill(&mut self, within: Duration) -> Result<(), WireError> {
+        match timeout(within, self.read()).await {
+            Err(_) => Err(WireError::TimedOut),
+            Ok(result) => result,
+        }
+    }
+
+    /// Reads what has come already, without waiting; `None` where nothing has.
+    pub fn fill_now(&mut self) -> Option<Result<(), WireError>> {
+        self.read().now_or_never()
+    }
+
+    async fn read(&mut self) -> Result<(), WireError> {
         if self.start > 0 {
             self.input.drain(..self.start);
             self.start = 0;
         }
-        self.input.reserve(CHUNK.saturating_sub(self.input.len()));
-        let room = CHUNK.saturating_sub(self.input.len()).max(1) as u64;
-        let mut limited = (&mut self.socket).take(room);
-        match timeout(within, limited.read_buf(&mut self.input)).await {
-            Err(_) => Err(WireError::TimedOut),
-            Ok(Ok(0)) => Err(WireError::Closed),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
+        let Self { socket, input, .. } = self;
+        let room = CHUNK.saturating_sub(input.len()).max(1);
+        let read = poll_fn(|cx| {
+            input.reserve_exact(room);
+            let mut limited = (&mut *socket).take(room as u64);
+            let polled = pin!(limited.read_buf(input)).poll(cx);
+            if input.is_empty() {
+                *input = Vec::new();
+            }
+            polled
+        });
+        match read.await? {
+            0 => Err(WireError::Closed),
+            _ => Ok(()),
         }
     }
 

@@ -12,9 +12,11 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::dane;
 use crate::name::MailHost;
+use crate::policy::downgrade::{Shown, Sight};
 use crate::policy::failure::{CertificateFault, Failure, Fault};
 use crate::policy::handshake::{Channel, Fingerprint, Handshake, TlsVersion, WhyPlaintext};
 use crate::policy::requirement::{Demand, Mode, Reference, Requirement, Roots};
+use crate::policy::verdict::Policy;
 use crate::time::UnixTime;
 use crate::x509;
 
@@ -23,6 +25,8 @@ use crate::x509;
 #[derive(Debug)]
 pub struct Authorized {
     proof: Proof,
+    shown: Shown,
+    sight: Sight,
     would_block: Option<Failure>,
     tested: Option<Result<(), Failure>>,
 }
@@ -44,6 +48,16 @@ impl Authorized {
             Proof::Dane(matched) => Some(matched),
             _ => None,
         }
+    }
+
+    /// What the host showed, as far as it is worth remembering.
+    pub fn shown(&self) -> Shown {
+        self.shown
+    }
+
+    /// How that compares with what it has shown before.
+    pub fn sight(&self) -> Sight {
+        self.sight
     }
 
     /// What would have blocked the message, had its rule not been in `observe` mode.
@@ -127,14 +141,66 @@ pub fn authorize(
         (Err(failure), Mode::Enforce) => return Err(failure),
         (Err(failure), Mode::Observe) => (Proof::None, Some(failure)),
     };
+    let shown = shown(&proof, channel, requirement.policy);
+    let (sight, would_wait) = match (
+        compare(requirement, shown, channel, peer, now),
+        requirement.mode,
+    ) {
+        (Ok(sight), _) => (sight, None),
+        (Err((_, failure)), Mode::Enforce) => return Err(failure),
+        (Err((sight, failure)), Mode::Observe) => (sight, Some(failure)),
+    };
     Ok(Authorized {
         proof,
-        would_block,
+        shown,
+        sight,
+        would_block: would_block.or(would_wait),
         tested: requirement
             .tested
             .as_ref()
             .map(|demand| judged(demand).map(|_| ())),
     })
+}
+
+/// What a connection shows that others may be held against. What a rule alone asks for is not: it goes on asking.
+fn shown(proof: &Proof, channel: Channel<'_>, policy: Policy) -> Shown {
+    match (proof, channel) {
+        (_, Channel::Plaintext(_)) => Shown::Plaintext,
+        (Proof::Dane(_), _) => Shown::Dane,
+        (Proof::Pkix, _) if policy == Policy::MtaSts => Shown::Pkix,
+        (_, Channel::Tls(_)) => Shown::Tls,
+    }
+}
+
+/// Compares with what the host has shown before; fails where mail has to wait for it.
+fn compare(
+    requirement: &Requirement,
+    shown: Shown,
+    channel: Channel<'_>,
+    peer: &Peer,
+    now: UnixTime,
+) -> Result<Sight, (Sight, Failure)> {
+    let Some(watch) = &requirement.watch else {
+        return Ok(Sight::Kept);
+    };
+    let sight = watch.sight(shown, |roots| names_itself(channel, &peer.host, roots, now));
+    match sight {
+        Sight::Lost(kind) => match watch.defers(kind, now) {
+            Some(downgrade) => Err((sight, peer.failure(Fault::Downgraded(downgrade)))),
+            None => Ok(sight),
+        },
+        Sight::Kept | Sight::InPart => Ok(sight),
+    }
+}
+
+/// Whether the certificate proves the name of the host, as an MTA-STS policy would ask (RFC 8461 §4.2).
+fn names_itself(channel: Channel<'_>, host: &MailHost, roots: &Roots, now: UnixTime) -> bool {
+    match (channel, host.name()) {
+        (Channel::Tls(handshake), Some(name)) => {
+            pkix(handshake, &[Reference::Name(name.clone())], roots, now).is_ok()
+        }
+        _ => false,
+    }
 }
 
 fn judge(

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::dns::Security;
 use crate::mtasts;
 use crate::name::Destination;
+use crate::policy::downgrade::{Extent, Guard, Watch};
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::TlsVersion;
@@ -37,6 +38,8 @@ pub struct Question<'a> {
     pub port: u16,
     /// The trust anchors of the configuration.
     pub roots: &'a Arc<Roots>,
+    /// How downgrades are met.
+    pub guard: Guard,
 }
 
 /// A verdict, and what it rests on.
@@ -131,10 +134,27 @@ impl Question<'_> {
             mode: self.mode(),
             min_version: self.rule.map_or(TlsVersion::Tls12, |rule| rule.min_version),
             server_name: self.server_name(facts),
+            watch: self.watch(facts),
         };
         Ok(Way {
             addresses,
             requirement,
+        })
+    }
+
+    /// What the host has shown before, as far as it is to be seen again.
+    fn watch(&self, facts: &HostFacts) -> Option<Watch> {
+        let extent = match (self.level(), &facts.dane) {
+            (Level::None, _) => return None,
+            (Level::Standard(_), dane) if *dane != Dane::Absent(NoDane::NoDnssec) => {
+                Extent::Proof(Arc::clone(self.roots))
+            }
+            _ => Extent::Tls,
+        };
+        Some(Watch {
+            known: facts.known?,
+            extent,
+            guard: self.guard,
         })
     }
 

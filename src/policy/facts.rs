@@ -9,6 +9,7 @@ use crate::dns::{LookupError, Security};
 use crate::mtasts::record::NoRecord;
 use crate::mtasts::{FetchError, Fetched};
 use crate::name::{Destination, Host, MailHost};
+use crate::policy::downgrade::Known;
 
 /// Everything the decision needs to know about one next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct HostFacts {
     pub addresses: Addresses,
     /// Its TLSA records (RFC 7672).
     pub dane: Dane,
+    /// What it has shown before; none where it never had TLS, or where nobody can tell.
+    pub known: Option<Known>,
 }
 
 /// The addresses of a host.

@@ -10,6 +10,7 @@ use crate::dane::{Mismatch, MismatchKind};
 use crate::dns::LookupError;
 use crate::mtasts::record_name;
 use crate::name::{Destination, Domain, MailHost};
+use crate::policy::downgrade::{Downgrade, Kind};
 use crate::policy::facts::{NoDane, NoMtaSts, Unknown};
 use crate::policy::handshake::TlsVersion;
 use crate::smtp::reply::Reply;
@@ -121,6 +122,8 @@ pub enum Fault {
     Certificate(CertificateFault),
     /// No usable TLSA record matches.
     Tlsa(Mismatch),
+    /// Nobody demands what is missing, but the host has shown it before.
+    Downgraded(Downgrade),
 }
 
 /// Why a TCP connection was not made.
@@ -283,7 +286,7 @@ impl Failure {
     ];
 
     /// The labels of failures that are about policy ([`Failure::is_about_policy`]).
-    pub const POLICY_REASONS: [&'static str; 16] = [
+    pub const POLICY_REASONS: [&'static str; 17] = [
         "dnssec-invalid",
         "dane-required",
         "sts-policy-fetch-error",
@@ -300,6 +303,7 @@ impl Failure {
         "certificate-not-trusted",
         "certificate-invalid",
         "fingerprint-mismatch",
+        "downgraded",
     ];
 
     /// True when a policy, not the network, stands in the way: TLS or identity was demanded and not
@@ -321,6 +325,7 @@ impl Failure {
                     | Fault::TlsTooOld { .. }
                     | Fault::Certificate(_)
                     | Fault::Tlsa(_)
+                    | Fault::Downgraded(_)
             ),
             _ => false,
         }
@@ -341,6 +346,10 @@ impl Fault {
             | Self::TlsTooOld { .. }
             | Self::Certificate(_)
             | Self::Tlsa(_) => (451, "4.7.5"),
+            Self::Downgraded(downgrade) => match downgrade.kind {
+                Kind::Starttls => (451, "4.7.4"),
+                Kind::Authentication => (451, "4.7.5"),
+            },
         }
     }
 
@@ -369,11 +378,12 @@ impl Fault {
                 MismatchKind::NotTrusted(_) => "certificate-not-trusted",
                 MismatchKind::Invalid(_) => "certificate-invalid",
             },
+            Self::Downgraded(_) => "downgraded",
         }
     }
 
     /// Every label that [`Fault::reason`] gives, for metrics that start at zero.
-    pub const REASONS: [&'static str; 19] = [
+    pub const REASONS: [&'static str; 20] = [
         "forbidden-address",
         "own-listener",
         "unreachable",
@@ -393,6 +403,7 @@ impl Fault {
         "certificate-invalid",
         "fingerprint-mismatch",
         "tlsa-invalid",
+        "downgraded",
     ];
 }
 
@@ -497,6 +508,16 @@ impl fmt::Display for Fault {
             }
             Self::Certificate(fault) => fault.fmt(f),
             Self::Tlsa(mismatch) => write!(f, "DANE: {mismatch}"),
+            Self::Downgraded(Downgrade { kind, best, until }) => {
+                let now = match kind {
+                    Kind::Starttls => "STARTTLS is gone or does not work",
+                    Kind::Authentication => "nothing proves who this is",
+                };
+                write!(
+                    f,
+                    "this host has shown {best} before, and now {now}; mail waits until {until} ([tls] downgrade), or until `waxseal host forget` lets it go"
+                )
+            }
         }
     }
 }

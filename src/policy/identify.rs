@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use crate::name::{Host, MailHost};
 use crate::policy::authorize::{Authorized, Peer, authorize};
+use crate::policy::downgrade::Sight;
 use crate::policy::facts::{Addresses, Facts, Hosts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::Channel;
@@ -170,8 +171,10 @@ impl Claims {
     }
 }
 
-/// What a rule that only observes, or a policy that is only tested, would have found wrong.
+/// What a rule that only observes, or a policy that is only tested, would have found wrong, and what the host
+/// has shown before and does not show now.
 fn blemishes(authorized: &Authorized) -> usize {
     let tested = matches!(authorized.tested(), Some(Err(_)));
-    usize::from(authorized.would_block().is_some()) + usize::from(tested)
+    let lost = matches!(authorized.sight(), Sight::Lost(_));
+    usize::from(authorized.would_block().is_some()) + usize::from(tested) + usize::from(lost)
 }

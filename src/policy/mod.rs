@@ -9,6 +9,8 @@
 //! [`outcome::Outcome`]. Where the MTA has chosen the address itself, [`identify::identify`] tells which of the
 //! hosts it may be.
 //!
+//! The best that a host has shown before is part of the facts, and of the requirement: [`downgrade`].
+//!
 //! The requirement is computed once, before anything is dialled, and never rewritten on the way. An
 //! absence carries its reason; a failed look-up is never an absence. All of it is pure: time comes in
 //! as an argument, and the whole table is a text file that a test compares (`tests/data/decide.table`).
@@ -16,6 +18,7 @@
 pub mod authorize;
 pub mod decide;
 pub mod delivery_id;
+pub mod downgrade;
 pub mod facts;
 pub mod failure;
 pub mod handshake;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::dane;
 use crate::mtasts::FetchError;
-use crate::name::{Destination, Domain, MailHost};
+use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::decide::Decision;
 use crate::policy::delivery_id::DeliveryId;
+use crate::policy::downgrade::{Known, Turn};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
 use crate::policy::refusal::Refusal;
@@ -268,12 +269,34 @@ pub enum Event<'a> {
     Handshake(&'a Handshake, Duration),
     /// One address of one MX was tried: `None` = it was ready for mail.
     Attempt(&'a Peer, Option<&'a Failure>),
+    /// A host shows less than before, or does so no longer.
+    Downgrade {
+        /// The host.
+        host: &'a Host,
+        /// What has changed.
+        turn: Turn,
+        /// What is known of it now.
+        known: &'a Known,
+    },
     /// A connection was passed through, and nothing is known of the mail in it.
     PassedThrough(Ingress, Untouched),
     /// A leg ended.
     Outcome(&'a Outcome),
     /// Something happened at the policy table for Postfix.
     Map(MapEvent),
+    /// A connection to an MX came to wait for the next message, or waits no more.
+    Pool(PoolEvent),
+}
+
+/// What happens among the connections that wait for the next message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolEvent {
+    /// One came to wait.
+    Came,
+    /// One waits no more, whatever becomes of it.
+    Left,
+    /// One that had left carries another message.
+    Reused,
 }
 
 /// What happens at the policy table for Postfix.

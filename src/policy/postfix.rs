@@ -25,10 +25,17 @@ use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::outcome::MapResult;
 use crate::policy::requirement::{Mode, Roots};
-use crate::policy::rules::{Level, NameMatch, ServerName};
+use crate::policy::rules::{Level, NameMatch, Rule, ServerName};
 use crate::policy::verdict::{Plan, Policy, Verdict};
 
+mod export;
+mod import;
+mod protocols;
 mod standard;
+mod table;
+
+pub use export::export;
+pub use import::{Effect, Import, Note, import};
 
 /// What Postfix is told about a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,14 +137,14 @@ impl Asked<'_> {
         if rule.is_some_and(|rule| rule.server_name != ServerName::Hostname) {
             line.put("servername", self.server_name());
         }
-        self.protocols(&mut line);
+        line.protocols(self.question.rule);
         line.answer()
     }
 
     /// The name for SNI is the TLSA base domain, whatever the policy says (RFC 7672 §8.1).
     fn dane(&self, level: &str) -> Answer {
         let mut line = Line::of(level);
-        self.protocols(&mut line);
+        line.protocols(self.question.rule);
         line.answer()
     }
 
@@ -150,16 +157,12 @@ impl Asked<'_> {
         line.put("match", &names.join(":"));
         line.put("servername", self.server_name());
         if let Some(roots) = roots {
-            if roots
-                .source
-                .contains(|c: char| c.is_whitespace() || ",{}".contains(c))
-            {
-                let reason = "the path of `ca_file` has a character that Postfix cannot read there";
-                return Answer::Never(format!("{reason}: {}", roots.source));
+            match tafile(roots) {
+                Ok(path) => line.put("tafile", path),
+                Err(reason) => return Answer::Never(reason),
             }
-            line.put("tafile", &roots.source);
         }
-        self.protocols(&mut line);
+        line.protocols(self.question.rule);
         line.answer()
     }
 
@@ -180,11 +183,10 @@ impl Asked<'_> {
     }
 
     fn fingerprint(&self, prints: &[Fingerprint]) -> Answer {
-        let prints: Vec<String> = prints.iter().map(with_colons).collect();
         let mut line = Line::of("fingerprint");
-        line.put("match", &prints.join("|"));
+        line.put("match", &fingerprints(prints));
         line.put("servername", self.server_name());
-        self.protocols(&mut line);
+        line.protocols(self.question.rule);
         line.answer()
     }
 
@@ -193,13 +195,6 @@ impl Asked<'_> {
             None | Some(ServerName::Hostname) => "hostname",
             Some(ServerName::Nexthop) => "nexthop",
             Some(ServerName::Name(name)) => name.as_str(),
-        }
-    }
-
-    fn protocols(&self, line: &mut Line) {
-        let rule = self.question.rule;
-        if rule.is_some_and(|rule| rule.min_version == TlsVersion::Tls13) {
-            line.put("protocols", ">=TLSv1.3");
         }
     }
 
@@ -234,9 +229,31 @@ impl Line {
         let _ = write!(self.0, " {{ {name} = {value} }}");
     }
 
+    fn protocols(&mut self, rule: Option<&Rule>) {
+        if rule.is_some_and(|rule| rule.min_version == TlsVersion::Tls13) {
+            self.put("protocols", ">=TLSv1.3");
+        }
+    }
+
     fn answer(self) -> Answer {
         Answer::Policy(self.0)
     }
+}
+
+/// The path of `ca_file`, where Postfix can read it.
+fn tafile(roots: &Roots) -> Result<&str, String> {
+    let path = roots.source.as_str();
+    if path.contains(|c: char| c.is_whitespace() || ",{}".contains(c)) {
+        let reason = "the path of `ca_file` has a character that Postfix cannot read there";
+        return Err(format!("{reason}: {path}"));
+    }
+    Ok(path)
+}
+
+/// Any of these.
+fn fingerprints(prints: &[Fingerprint]) -> String {
+    let prints: Vec<String> = prints.iter().map(with_colons).collect();
+    prints.join("|")
 }
 
 /// As `openssl x509 -fingerprint` prints it, and Postfix reads it.

@@ -8,6 +8,7 @@ use rustls::pki_types::TrustAnchor;
 
 use crate::dane::TlsaSet;
 use crate::name::Host;
+use crate::policy::downgrade::Watch;
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, TlsVersion};
 use crate::policy::verdict::Policy;
@@ -28,6 +29,8 @@ pub struct Requirement {
     pub min_version: TlsVersion,
     /// The name for SNI (RFC 6066 §3); none for an address.
     pub server_name: Option<Host>,
+    /// What the host has shown before, unless nothing is known or the rule wants no TLS.
+    pub watch: Option<Watch>,
 }
 
 /// What is asked of a channel.

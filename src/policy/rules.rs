@@ -3,7 +3,7 @@
 //! The most specific pattern wins, in whichever file it stands: the exact domain (or literal), the
 //! longest `.suffix`, an MX pattern, `*`. Of rules with the same pattern the one that names the sender
 //! most closely wins, and one that names another sender is as good as absent. An expired rule is
-//! ignored. Two rules of the same rank are refused when the set is built.
+//! ignored. Two rules of the same rank that have not expired are refused when the set is built.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -235,13 +235,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Builds the set.
-    pub fn new(rules: Vec<Rule>) -> Result<Self, Clash> {
+    /// Builds the set. Rules that have expired stand in nobody's way.
+    pub fn new(rules: Vec<Rule>, now: UnixTime) -> Result<Self, Clash> {
         let mut seen: HashMap<(Pattern, SenderScope), Origin> = HashMap::new();
         let mut set = Self::default();
         for rule in rules {
             let key = (rule.pattern.clone(), rule.sender.clone());
-            if let Some(first) = seen.insert(key, rule.origin.clone()) {
+            if !rule.has_expired(now)
+                && let Some(first) = seen.insert(key, rule.origin.clone())
+            {
                 return Err(Clash {
                     first,
                     second: rule.origin,

@@ -148,7 +148,7 @@ fn session_settings(gate: &Gate, kind: Ingress, starttls: StartTls) -> SessionSe
             Ingress::Lmtp => Flavour::Lmtp,
             Ingress::Transparent | Ingress::Socks5 => Flavour::Transparent,
         },
-        hostname: gate.settings.hostname.clone(),
+        hostname: Arc::clone(&gate.settings.hostname),
         max_size: gate.settings.max_size,
         starttls,
         max_recipients: limits.max_recipients,

@@ -10,14 +10,13 @@ use crate::net::stream::{Socket, Wire};
 use crate::policy::facts::Facts;
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::identify::{Claims, identify};
-use crate::policy::requirement::Demand;
 use crate::policy::verdict::Plan;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::trail::Trail;
-use crate::proxy::transaction::{Begun, Envelope, NotBegun, Remembers};
+use crate::proxy::transaction::{Begun, Envelope, NotBegun};
 use crate::proxy::upstream::{Dialogue, Ready, Settled, Starttls};
-use crate::smtp::capabilities::{Capabilities, Extension};
+use crate::smtp::capabilities::Capabilities;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Hello;
 
@@ -49,7 +48,10 @@ impl Gate {
         let connecting = self.dialer.connect_from(source, target, within);
         let (stream, under_way) = self.connected(&peer, target, connecting).await?;
         let wire = Wire::new(Socket::Plain(stream));
-        chosen.put(Line::Dialled(Dialogue { wire, peer }, under_way));
+        chosen.put(Line::Dialled(
+            Dialogue::new(wire, peer, target.port()),
+            under_way,
+        ));
         Ok(())
     }
 
@@ -158,36 +160,22 @@ impl Gate {
 
     /// The connection of an earlier message, if it does for this one.
     async fn again(&self, chosen: &Chosen, claims: &Claims) -> Option<Ready> {
-        let (line, remembers) = match chosen.take_quiet()? {
-            Line::Settled(line, remembers) => (line, remembers),
+        match chosen.take_quiet()? {
+            Line::Settled(line) => self.fitting(chosen, claims, line).await,
             other => {
                 chosen.put(other);
-                return None;
+                None
             }
-        };
-        let mut ready = self.fitting(chosen, claims, line)?;
-        if remembers == Remembers::Envelope {
-            let within = self.settings.timeouts.mail;
-            let dialogue = &mut ready.line.dialogue;
-            let reset = dialogue.command(b"RSET\r\n", Phase::Mail, within).await;
-            reset.ok().filter(Reply::is_positive)?;
         }
-        Some(ready)
     }
 
     /// The connection, if it has TLS where there could be TLS, and proves all that is asked for; else it is ended.
-    fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
-        let wants_tls = claims.expected().requirement.demand != Demand::Plaintext;
-        // What is offered in the clear has STARTTLS in it where TLS was not tried, or tried in vain.
-        let fits = match line.handshake {
-            Ok(_) => wants_tls,
-            Err(_) => !wants_tls || !line.offers.has(Extension::StartTls),
-        };
-        if !fits {
+    async fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
+        if !line.is_sealed_as(&claims.expected().requirement.demand) {
             line.dialogue.quit();
             return None;
         }
-        let ready = self.judged(chosen, claims, line).ok()?;
+        let ready = self.judged(chosen, claims, line).await.ok()?;
         if ready.link().would_block.is_some() {
             ready.quit();
             return None;
@@ -196,13 +184,23 @@ impl Gate {
     }
 
     /// The judge's word on a connection; one that is not authorized is ended.
-    fn judged(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Result<Ready, Failure> {
+    async fn judged(
+        &self,
+        chosen: &Chosen,
+        claims: &Claims,
+        line: Settled,
+    ) -> Result<Ready, Failure> {
         let address = chosen.0.target.ip();
-        match claims.authorize(line.channel(), address, self.clock.now()) {
+        let judged = claims.authorize(line.channel(), address, self.clock.now());
+        let (claim, proof) = match &judged {
+            Ok((claim, authorized)) => (*claim, Ok(authorized)),
+            Err(failure) => (claims.expected(), Err(failure)),
+        };
+        self.note(&claim.host, &claim.requirement, proof).await;
+        match judged {
             Ok((claim, authorized)) => {
-                let mut line = line;
-                line.dialogue.peer = chosen.peer(claim.host.clone());
-                Ok(Ready::new(line, authorized, &claim.requirement))
+                let peer = chosen.peer(claim.host.clone());
+                Ok(line.ready(peer, authorized, &claim.requirement))
             }
             Err(failure) => {
                 line.dialogue.quit();
@@ -241,7 +239,7 @@ impl Gate {
         starttls: Starttls,
     ) -> Result<Ready, Failure> {
         let name = chosen.state().name.clone();
-        let name = name.unwrap_or_else(|| self.settings.hostname.clone());
+        let name = name.unwrap_or_else(|| self.settings.hostname.to_string());
         let mut line = chosen.take_quiet();
         if !matches!(line, Some(Line::Greeted(_))) {
             let mut fresh = self.afresh(chosen).await?;
@@ -255,7 +253,7 @@ impl Gate {
         greeted.dialogue.peer = chosen.peer(expected.host.clone());
         let requirement = &expected.requirement;
         let line = self.seal(greeted, requirement, starttls, &name).await?;
-        self.judged(chosen, claims, line)
+        self.judged(chosen, claims, line).await
     }
 }
 

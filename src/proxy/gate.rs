@@ -16,6 +16,7 @@ use crate::policy::outcome::{Event, LookupResult, Observer};
 use crate::policy::requirement::Roots;
 use crate::policy::rules::{Query, Rule, Rules};
 use crate::proxy::dead::DeadAddresses;
+use crate::proxy::pool::Pool;
 use crate::proxy::settings::Settings;
 use crate::time::Clock;
 
@@ -36,6 +37,8 @@ pub struct Gate {
     pub tls: TlsClient,
     /// Addresses that did not connect.
     pub dead: DeadAddresses,
+    /// Connections that wait for the next message.
+    pub pool: Pool,
     /// Knows the time.
     pub clock: Arc<dyn Clock>,
     /// Counts and logs.
@@ -61,6 +64,7 @@ impl Gate {
             facts: &facts,
             port: self.settings.mx.port,
             roots: &self.roots,
+            guard: self.settings.guard,
         });
         Decision {
             rule,

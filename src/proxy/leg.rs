@@ -282,15 +282,15 @@ impl Leg {
         self.over(reply, End::Failed(failure))
     }
 
-    /// Ends a transaction. Where the MX is the MTA's choice, the next message of the session may have the connection.
+    /// Ends a transaction; the next message may have the connection. Where the MX is the MTA's choice, that is the
+    /// next one of its session.
     fn dismiss(&self, transaction: Transaction) {
+        let Some(line) = transaction.into_line() else {
+            return;
+        };
         match &self.chosen {
-            None => transaction.end(),
-            Some(chosen) => {
-                if let Some((line, remembers)) = transaction.into_line() {
-                    chosen.give_back(line, remembers);
-                }
-            }
+            Some(chosen) => chosen.give_back(line),
+            None => self.gate.pool.rest(line, &self.gate.settings),
         }
     }
 

@@ -12,6 +12,8 @@
 //! an MX without an `Authorized`; the content passes through one buffer of fixed size, octet for octet,
 //! to all legs at the same time; every leg ends in exactly one `Outcome`.
 //!
+//! A connection that has carried a message waits in the `pool` for the next one; what it has to prove is asked anew.
+//!
 //! The server side of the dialogue is sans-io (`smtp::session`). The client side is plain sequential
 //! async code over types that stand for its states (dialled, greeted, ready, in a transaction): each
 //! step awaits one reply, and reads better in the order in which it happens.
@@ -23,7 +25,9 @@ mod content;
 mod dead;
 pub mod gate;
 mod leg;
+mod notes;
 mod opener;
+mod pool;
 pub mod session;
 pub mod settings;
 mod trail;
@@ -31,3 +35,4 @@ mod transaction;
 pub mod upstream;
 
 pub use dead::DeadAddresses;
+pub use pool::Pool;

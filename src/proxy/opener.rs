@@ -1,17 +1,17 @@
 //! Which address is dialled next, and what is remembered of those that did not do.
 //!
-//! MX hosts in order of preference, equals in random order (RFC 5321 §5.1); of each host the addresses of
-//! both families in turn, the preferred family first. The order never looks at how safe a host is: a host
+//! MX hosts in order of preference, equals in random order (RFC 5321 §5.1), those first to which a connection
+//! waits in the pool; of each host the addresses of both families in turn, the preferred family first. The order never looks at how safe a host is: a host
 //! that fails its requirement is passed over, not ranked down.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 use tokio::time::{Instant, timeout};
 
-use crate::policy::authorize::Peer;
+use crate::policy::authorize::{Peer, authorize};
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
@@ -20,7 +20,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
 use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, NotBegun};
-use crate::proxy::upstream::{Ready, Starttls};
+use crate::proxy::upstream::{Ready, Settled, Starttls};
 use crate::smtp::reply::Reply;
 
 /// One address to dial, and what it must prove.
@@ -29,6 +29,12 @@ pub(super) struct Attempt<'p> {
     pub(super) peer: Peer,
     pub(super) port: u16,
     pub(super) requirement: &'p Requirement,
+}
+
+impl Attempt<'_> {
+    fn target(&self) -> SocketAddr {
+        (self.peer.address, self.port).into()
+    }
 }
 
 /// Why no MX took the envelope.
@@ -74,10 +80,15 @@ pub(super) fn itinerary<'p>(
     plan: &'p Plan,
     limits: &MxSettings,
     rng: &mut impl Rng,
+    is_warm: impl Fn(SocketAddr) -> bool,
 ) -> (Vec<Attempt<'p>>, Vec<(Policy, Failure)>) {
     let mut candidates: Vec<&Candidate> = plan.candidates.iter().collect();
     candidates.shuffle(rng);
-    candidates.sort_by_key(|candidate| candidate.preference);
+    let is_warm = |address: &IpAddr| is_warm((*address, plan.port).into());
+    candidates.sort_by_key(|candidate| {
+        let warm = addresses(candidate).iter().any(is_warm);
+        (candidate.preference, !warm)
+    });
     candidates.truncate(limits.max_hosts);
     let mut attempts = Vec::new();
     let mut failures = Vec::new();
@@ -85,7 +96,9 @@ pub(super) fn itinerary<'p>(
         match &candidate.way {
             Err(failure) => failures.push((candidate.policy, failure.clone())),
             Ok(way) => {
-                attempts.extend(in_turn(&way.addresses).into_iter().map(|address| Attempt {
+                let mut order = in_turn(&way.addresses);
+                order.sort_by_key(|address| !is_warm(address));
+                attempts.extend(order.into_iter().map(|address| Attempt {
                     peer: Peer {
                         host: candidate.host.clone(),
                         address,
@@ -98,6 +111,13 @@ pub(super) fn itinerary<'p>(
     }
     attempts.truncate(limits.max_addresses);
     (attempts, failures)
+}
+
+fn addresses(candidate: &Candidate) -> &[IpAddr] {
+    match &candidate.way {
+        Ok(way) => &way.addresses,
+        Err(_) => &[],
+    }
 }
 
 /// The two families in turn, the family of the first address first.
@@ -128,7 +148,9 @@ impl Gate {
         deadline: Instant,
         trail: &mut Trail,
     ) -> Result<Begun, Stop> {
-        let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng());
+        let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
+            self.pool.knows(target)
+        });
         let mut worst = Worst::default();
         for (policy, failure) in failures {
             worst.note(Stop::Host(policy, failure));
@@ -156,7 +178,7 @@ impl Gate {
     /// Gives up on a host that did not get ready within its share of the time.
     fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Failure {
         let peer = &attempt.peer;
-        self.dead.note((peer.address, attempt.port).into());
+        self.dead.note(attempt.target());
         let failure = peer.failure(Fault::TimedOut(Phase::Opening));
         self.observer.record(Event::Attempt(peer, Some(&failure)));
         trail.failed(peer, &failure);
@@ -169,23 +191,65 @@ impl Gate {
         envelope: &Envelope<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
-        let policy = attempt.requirement.policy;
-        let next = |failure| Tried::NextHost(Stop::Host(policy, failure));
-        let ready = self.attempt(attempt, trail).await.map_err(next)?;
-        let link = Box::new(ready.link());
-        ready
-            .begin(&self.settings.timeouts, envelope)
+        if let Some(ready) = self.rested(attempt) {
+            trail.ready(&ready);
+            match self.begin(ready, attempt, envelope, trail).await {
+                // It has gone stale: nothing was lost, and the MTA need not know.
+                Err(Tried::NextHost(Stop::Host(..))) => {}
+                Err(Tried::NextHost(Stop::Replied(_, reply))) if reply.code() == 421 => {}
+                begun => return begun,
+            }
+        }
+        let ready = self
+            .attempt(attempt, trail)
             .await
-            .map_err(|not_begun| match trail.stopped(&link, not_begun) {
-                NotBegun::Failed(failure) => next(failure),
-                // Another MX may know the extension that this one lacks.
-                NotBegun::Unbridgeable(reply) => Tried::NextHost(Stop::Replied(link, reply)),
-                // A 4xx before any recipient was answered: the next MX may be in a better mood.
-                NotBegun::Refused(reply) if reply.is_transient() => {
-                    Tried::NextHost(Stop::Replied(link, reply))
+            .map_err(|failure| Tried::NextHost(Stop::Host(attempt.requirement.policy, failure)))?;
+        self.begin(ready, attempt, envelope, trail).await
+    }
+
+    /// A connection that has carried a message before and proves what this one asks for.
+    fn rested(&self, attempt: &Attempt<'_>) -> Option<Ready> {
+        let Attempt {
+            peer, requirement, ..
+        } = attempt;
+        let judge = |line: &Settled| {
+            let authorized = authorize(requirement, line.channel(), peer, self.clock.now()).ok()?;
+            // What a rule only observes is better seen on a fresh handshake.
+            authorized.would_block().is_none().then_some(authorized)
+        };
+        let target = attempt.target();
+        let (line, authorized) = self.pool.take(target, requirement, &self.settings, judge)?;
+        Some(line.ready(peer.clone(), authorized, requirement))
+    }
+
+    async fn begin(
+        &self,
+        ready: Ready,
+        attempt: &Attempt<'_>,
+        envelope: &Envelope<'_>,
+        trail: &mut Trail,
+    ) -> Result<Begun, Tried> {
+        let link = Box::new(ready.link());
+        let begun = ready.begin(&self.settings.timeouts, envelope).await;
+        begun.map_err(|not_begun| match trail.stopped(&link, not_begun) {
+            NotBegun::Failed(failure) => {
+                Tried::NextHost(Stop::Host(attempt.requirement.policy, failure))
+            }
+            // Another MX may know the extension that this one lacks.
+            NotBegun::Unbridgeable(reply) => Tried::NextHost(Stop::Replied(link, reply)),
+            NotBegun::Refused(reply) => {
+                if reply.code() == 421 {
+                    self.pool.forget(attempt.target());
                 }
-                NotBegun::Refused(reply) => Tried::Settled(Stop::Replied(link, reply)),
-            })
+                let stop = Stop::Replied(link, reply.clone());
+                // A 4xx before any recipient was answered: the next MX may be in a better mood.
+                if reply.is_transient() {
+                    Tried::NextHost(stop)
+                } else {
+                    Tried::Settled(stop)
+                }
+            }
+        })
     }
 
     /// Makes one attempt, and a second one in plaintext where the requirement allows that.
@@ -195,7 +259,7 @@ impl Gate {
             port,
             requirement,
         } = attempt;
-        if self.dead.knows((peer.address, *port).into()) {
+        if self.dead.knows(attempt.target()) {
             let fault = Fault::Unreachable(Unreached::Lately);
             let failure = peer.failure(fault);
             trail.failed(peer, &failure);
@@ -253,6 +317,8 @@ mod tests {
     use crate::policy::verdict::Way;
     use std::time::Duration;
 
+    const WARM: &str = "7.7.7.7:25";
+
     fn candidate(host: &str, preference: u16, addresses: &[&str]) -> Candidate {
         let requirement = Requirement {
             demand: Demand::Opportunistic,
@@ -261,6 +327,7 @@ mod tests {
             mode: Mode::Enforce,
             min_version: TlsVersion::Tls12,
             server_name: None,
+            watch: None,
         };
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
         Candidate {
@@ -279,7 +346,12 @@ mod tests {
             candidates,
             port: 25,
         };
-        let (attempts, _) = itinerary(&plan, limits, &mut SmallRng::seed_from_u64(seed));
+        let (attempts, _) = itinerary(
+            &plan,
+            limits,
+            &mut SmallRng::seed_from_u64(seed),
+            |target| target.to_string() == WARM,
+        );
         attempts
             .iter()
             .map(|a| format!("{} {}", a.peer.host, a.peer.address))
@@ -322,6 +394,23 @@ mod tests {
             })
             .collect();
         assert_eq!(orders.len(), 2);
+    }
+
+    #[test]
+    fn among_equals_an_address_that_has_a_connection_comes_first() {
+        let plan = || {
+            vec![
+                candidate("a", 10, &["1.1.1.1"]),
+                candidate("b", 10, &["2.2.2.2", "7.7.7.7"]),
+                candidate("first", 5, &["9.9.9.9"]),
+            ]
+        };
+        for seed in 0..20 {
+            assert_eq!(
+                hosts(plan(), &limits(9, 9), seed),
+                ["first 9.9.9.9", "b 7.7.7.7", "b 2.2.2.2", "a 1.1.1.1"]
+            );
+        }
     }
 
     #[test]

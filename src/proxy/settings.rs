@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::net::redirect::Redirect;
+use crate::policy::downgrade::Guard;
 use crate::policy::outcome::Ingress;
 use crate::socks::Users;
 
@@ -66,7 +67,7 @@ pub enum MtaTls {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Name in the greeting and in EHLO to the MX.
-    pub hostname: String,
+    pub hostname: Arc<str>,
     /// Whether the reply to the end of data tells how the message left.
     pub seal: SealReply,
     /// What to do with a CR or LF that stands alone.
@@ -79,8 +80,12 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Connections to MX hosts.
     pub mx: MxSettings,
+    /// Those that wait for the next message.
+    pub pool: PoolSettings,
     /// What follows a failed handshake where plaintext is allowed.
     pub after_failed_handshake: AfterFailedHandshake,
+    /// How downgrades are met.
+    pub guard: Guard,
 }
 
 /// Whether the reply to the end of data carries the seal.
@@ -167,4 +172,19 @@ pub struct MxSettings {
     pub dead_for: Duration,
     /// How many such addresses are remembered.
     pub dead_entries: u64,
+}
+
+/// Connections to MX hosts that wait for the next message.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// How long one waits; zero = none is kept.
+    pub idle: Duration,
+    /// How long one is used, from its handshake on.
+    pub max_age: Duration,
+    /// Messages that one is used for.
+    pub max_messages: usize,
+    /// How many wait for one address and port.
+    pub per_address: usize,
+    /// How many wait in all.
+    pub connections: usize,
 }

@@ -8,7 +8,7 @@ use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
 use crate::proxy::settings::Timeouts;
-use crate::proxy::upstream::{Ready, Settled};
+use crate::proxy::upstream::{Ready, Remembers, Settled};
 use crate::smtp::bridge;
 use crate::smtp::capabilities::Extension;
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
@@ -71,15 +71,6 @@ enum Body {
     Answered,
 }
 
-/// What an MX still thinks of when a transaction is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remembers {
-    /// RFC 5321 §4.1.1.4: the reply to the end of data cleared everything.
-    Nothing,
-    /// The envelope, which RSET makes it forget.
-    Envelope,
-}
-
 impl Ready {
     /// Sends MAIL FROM and the first recipients.
     pub(super) async fn begin(
@@ -104,6 +95,9 @@ impl Ready {
             body: Body::NotBegun,
         };
         let pipelined = transaction.line.offers.has(Extension::Pipelining);
+        if transaction.line.remembers == Remembers::Envelope {
+            transaction.reset().await?;
+        }
         if pipelined {
             transaction.write_recipients(recipients, &mut lines);
         }
@@ -137,6 +131,18 @@ impl Transaction {
     /// What the connection is.
     pub(super) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Makes the MX forget the envelope of the message before.
+    async fn reset(&mut self) -> Result<(), Failure> {
+        let dialogue = &mut self.line.dialogue;
+        let within = self.timeouts.mail;
+        let reply = dialogue.command(b"RSET\r\n", Phase::Mail, within).await?;
+        if reply.is_positive() {
+            Ok(())
+        } else {
+            Err(dialogue.out_of_place(Phase::Mail, &reply))
+        }
     }
 
     fn write_recipients(&self, recipients: &[&Recipient], lines: &mut Vec<u8>) {
@@ -282,14 +288,18 @@ impl Transaction {
         (reply.is_transient() || reply.is_permanent()).then_some(reply)
     }
 
-    /// The connection, if it can carry another message after this one, and what the MX still thinks of. In the middle
-    /// of the content it is closed, so that what was sent can never become a message.
-    pub(super) fn into_line(self) -> Option<(Settled, Remembers)> {
-        match self.body {
-            Body::NotBegun => Some((self.line, Remembers::Envelope)),
-            Body::Answered => Some((self.line, Remembers::Nothing)),
-            Body::Data | Body::Chunks | Body::Stuffed(..) => None,
-        }
+    /// The connection, if it can carry another message after this one. In the middle of the content it is closed, so
+    /// that what was sent can never become a message.
+    pub(super) fn into_line(self) -> Option<Settled> {
+        let remembers = match self.body {
+            Body::NotBegun => Remembers::Envelope,
+            Body::Answered => Remembers::Nothing,
+            Body::Data | Body::Chunks | Body::Stuffed(..) => return None,
+        };
+        Some(Settled {
+            remembers,
+            ..self.line
+        })
     }
 
     /// Ends the connection: politely where a command is expected, and otherwise by closing it, so that

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
+use crate::name::Host;
 use crate::net::stream::{Socket, Wire, WireError, trim_line};
 use crate::policy::authorize::{Authorized, Peer, authorize};
 use crate::policy::failure::{Failure, Fault, Phase};
@@ -33,9 +33,33 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) struct Dialogue {
     pub(super) wire: Wire,
     pub(super) peer: Peer,
+    /// The port that was dialled.
+    pub(super) port: u16,
+    /// True once the MX has said 421: it closes the connection (RFC 5321 §3.8).
+    closing: bool,
 }
 
 impl Dialogue {
+    /// A connection to `peer`, on which nothing was said yet.
+    pub(super) fn new(wire: Wire, peer: Peer, port: u16) -> Self {
+        Self {
+            wire,
+            peer,
+            port,
+            closing: false,
+        }
+    }
+
+    /// The address and port that were dialled.
+    pub(super) fn target(&self) -> SocketAddr {
+        (self.peer.address, self.port).into()
+    }
+
+    /// True once the MX has said that it closes the connection.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     /// Sends `lines` and reads one reply.
     pub(super) async fn command(
         &mut self,
@@ -72,7 +96,10 @@ impl Dialogue {
             let parsed = parser.line(trim_line(&self.wire.buffered()[..length]));
             self.wire.consume(length);
             match parsed {
-                Ok(Some(reply)) => return Ok(reply),
+                Ok(Some(reply)) => {
+                    self.closing |= reply.code() == 421;
+                    return Ok(reply);
+                }
                 Ok(None) => {}
                 Err(error) => return Err(self.fault(Fault::Protocol(phase, error.to_string()))),
             }
@@ -104,8 +131,7 @@ impl Dialogue {
         if !self.wire.buffered().is_empty() {
             return Some(self.fault(early()));
         }
-        // Asked once, not awaited: the time does not matter.
-        match self.wire.fill(FAREWELL).now_or_never()? {
+        match self.wire.fill_now()? {
             Ok(()) => Some(self.fault(early())),
             Err(error) => Some(self.broken(phase, &error)),
         }
@@ -152,9 +178,47 @@ pub struct Settled {
     pub(super) dialogue: Dialogue,
     pub(super) offers: Capabilities,
     pub(super) handshake: Result<Arc<Handshake>, WhyPlaintext>,
+    /// The name that was sent in SNI; none without TLS, or where an address was dialled by itself.
+    pub(super) server_name: Option<Host>,
+    /// What the MX still thinks of from the message before.
+    pub(super) remembers: Remembers,
+    /// When the MX was ready for its first message.
+    pub(super) since: Instant,
+    /// Messages that it was used for.
+    pub(super) messages: usize,
+}
+
+/// What an MX still thinks of when a transaction is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remembers {
+    /// RFC 5321 §4.1.1.4: the reply to the end of data cleared everything.
+    Nothing,
+    /// The envelope, which RSET makes it forget.
+    Envelope,
 }
 
 impl Settled {
+    /// Whether there is TLS where the demand wants it tried, and none where not.
+    pub(super) fn is_sealed_as(&self, demand: &Demand) -> bool {
+        let wants_tls = *demand != Demand::Plaintext;
+        // What is offered in the clear has STARTTLS in it where TLS was not tried, or tried in vain.
+        match self.handshake {
+            Ok(_) => wants_tls,
+            Err(_) => !wants_tls || !self.offers.has(Extension::StartTls),
+        }
+    }
+
+    /// The connection, for a message that `authorized` lets it carry to `peer`.
+    pub(super) fn ready(
+        mut self,
+        peer: Peer,
+        authorized: Authorized,
+        requirement: &Requirement,
+    ) -> Ready {
+        self.dialogue.peer = peer;
+        Ready::new(self, authorized, requirement)
+    }
+
     /// The channel, for the judge.
     pub(super) fn channel(&self) -> Channel<'_> {
         match &self.handshake {
@@ -170,6 +234,10 @@ impl Greeted {
             dialogue: self.dialogue,
             offers: self.offers,
             handshake: Err(why),
+            server_name: None,
+            remembers: Remembers::Nothing,
+            since: Instant::now(),
+            messages: 0,
         }
     }
 }
@@ -275,7 +343,9 @@ impl Gate {
         let greeted = self.greet(peer, port).await?;
         let name = &self.settings.hostname;
         let line = self.seal(greeted, requirement, starttls, name).await?;
-        match authorize(requirement, line.channel(), peer, self.clock.now()) {
+        let judged = authorize(requirement, line.channel(), peer, self.clock.now());
+        self.note(&peer.host, requirement, judged.as_ref()).await;
+        match judged {
             Ok(authorized) => Ok(Ready::new(line, authorized, requirement)),
             Err(failure) => {
                 line.dialogue.quit();
@@ -321,10 +391,8 @@ impl Gate {
         let within = self.settings.timeouts.connect;
         let connecting = self.dialer.connect(target, within);
         let stream = self.connected(peer, target, connecting).await?;
-        let mut dialogue = Dialogue {
-            wire: Wire::new(Socket::Plain(stream)),
-            peer: peer.clone(),
-        };
+        let wire = Wire::new(Socket::Plain(stream));
+        let mut dialogue = Dialogue::new(wire, peer.clone(), port);
         let greeting = self.greeting(&mut dialogue, target).await?;
         // RFC 5321 §3.1: anything but 220 (554 above all) means no service here; the next MX may help.
         if greeting.code() != 220 {
@@ -428,6 +496,10 @@ impl Gate {
             dialogue,
             offers,
             handshake: Ok(Arc::new(handshake)),
+            server_name: requirement.server_name.clone(),
+            remembers: Remembers::Nothing,
+            since: Instant::now(),
+            messages: 0,
         })
     }
 
@@ -436,7 +508,12 @@ impl Gate {
         dialogue: Dialogue,
         requirement: &Requirement,
     ) -> Result<(Dialogue, Handshake), Failure> {
-        let Dialogue { mut wire, peer } = dialogue;
+        let Dialogue {
+            mut wire,
+            peer,
+            port,
+            ..
+        } = dialogue;
         let Some(stream) = wire.take_plain() else {
             return Err(peer.failure(Fault::StarttlsInjection));
         };
@@ -450,12 +527,7 @@ impl Gate {
             .map_err(|fault| peer.failure(fault))?;
         self.observer
             .record(Event::Handshake(&handshake, started.elapsed()));
-        Ok((
-            Dialogue {
-                wire: Wire::new(Socket::Tls(Box::new(stream))),
-                peer,
-            },
-            handshake,
-        ))
+        let wire = Wire::new(Socket::Tls(Box::new(stream)));
+        Ok((Dialogue::new(wire, peer, port), handshake))
     }
 }

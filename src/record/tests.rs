@@ -33,6 +33,7 @@ fn requirement() -> Requirement {
         mode: Mode::Enforce,
         min_version: TlsVersion::Tls12,
         server_name: None,
+        watch: None,
     }
 }
 
@@ -52,6 +53,7 @@ fn facts() -> Facts {
         hosts: Hosts::Known(vec![HostFacts {
             host: host("mx.a.example"),
             preference: 10,
+            known: None,
             addresses: Addresses::Known(vec![peer().address]),
             dane: Dane::Absent(NoDane::InsecureHost),
         }]),

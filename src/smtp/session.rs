@@ -64,7 +64,7 @@ pub struct Settings {
     /// SMTP or LMTP.
     pub flavour: Flavour,
     /// The name in the greeting.
-    pub hostname: String,
+    pub hostname: Arc<str>,
     /// Largest message in octets; `None` = no limit.
     pub max_size: Option<u64>,
     /// TLS.
@@ -297,7 +297,7 @@ impl Session {
     fn advertised(&self) -> Vec<String> {
         let settings = &self.settings;
         let mut lines: Vec<String> = [
-            settings.hostname.as_str(),
+            &*settings.hostname,
             "PIPELINING",
             "8BITMIME",
             "ENHANCEDSTATUSCODES",

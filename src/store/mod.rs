@@ -1,4 +1,5 @@
-//! What waxseal remembers across restarts: the MTA-STS policies of the domains that mail goes to.
+//! What waxseal remembers across restarts: the MTA-STS policies of the domains that mail goes to, and what their
+//! MX hosts have shown ([`HostStore`]).
 //!
 //! RFC 8461 §3.3: a policy counts until its `max_age` is over, whatever DNS or the web server fail to say
 //! meanwhile. Whoever can block both could otherwise wait for a restart. So a policy is kept with the text
@@ -21,11 +22,13 @@ use crate::mtasts::{Fetched, Mode};
 use crate::name::Domain;
 use crate::time::{Clock, UnixTime};
 
+mod hosts;
 mod place;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 
+pub use hosts::{HostStore, KeptHost};
 pub use place::{Place, default_place};
 
 /// A policy that is remembered, and what is known of its refreshing.
@@ -92,11 +95,11 @@ pub enum StoreError {
     Internal(String),
 }
 
-/// Whoever remembers policies. A port: built once when waxseal starts, another one in tests.
+/// Whoever remembers policies and hosts. A port: built once when waxseal starts, another one in tests.
 ///
 /// Domains are A-labels, times are whole Unix seconds. What has expired is never returned.
 /// An answer takes as long as the disk takes, which is short of any promise: who must not wait sets a limit.
-pub trait Store: Send + Sync {
+pub trait Store: HostStore {
     /// The policy of a domain, if one is remembered that has not expired.
     fn policy<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<Option<Kept>, StoreError>>;
 

@@ -21,6 +21,7 @@ use crate::time::{Clock, UnixTime};
 mod aside;
 mod connections;
 mod fault;
+mod hosts;
 mod rows;
 mod trouble;
 

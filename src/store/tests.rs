@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::mtasts::policy;
 
+mod hosts;
+
 pub(super) const NOW: UnixTime = UnixTime(1_795_444_422);
 const DAY: u64 = 86_400;
 

@@ -63,10 +63,10 @@ mode = "observe"
 
 
 class Daemon:
-    """A running waxseal with a directory of its own."""
+    """A running waxseal with a directory of its own. `admin` is where its metrics are."""
 
-    def __init__(self, lab, binary, name, config, rules=""):
-        self._lab, self._binary, self._name = lab, binary, name
+    def __init__(self, lab, binary, name, config, rules="", admin=""):
+        self._lab, self._binary, self._name, self._admin = lab, binary, name, admin
         directory = lab.dir / name
         (directory / "policies").mkdir(parents=True)
         (directory / "policies/00-lab.toml").write_text(rules)
@@ -88,14 +88,6 @@ class Daemon:
     def log(self):
         return self.process.log.read_text(errors="replace")
 
-
-class Waxseal(Daemon):
-    """The waxseal between the Postfixes."""
-
-    def __init__(self, lab, binary, ports, ca):
-        self._admin = f"http://{GATE}:{ports['admin']}"
-        super().__init__(lab, binary, "waxseal", CONFIG.format(gate=GATE, ca=ca, **ports), RULES)
-
     def wait_until_ready(self):
         wait_until("waxseal", self._ready, 30, self.process.running)
 
@@ -116,3 +108,11 @@ class Waxseal(Daemon):
         """The sum of a counter over all label sets that contain `label`, such as `encryption="tls"`."""
         samples = re.findall(rf"(?m)^{metric}\{{(.*)\}} (\S+)$", self._fetch("/metrics"))
         return sum(int(float(value)) for labels, value in samples if label in labels)
+
+
+class Waxseal(Daemon):
+    """The waxseal between the Postfixes."""
+
+    def __init__(self, lab, binary, ports, ca):
+        admin = f"http://{GATE}:{ports['admin']}"
+        super().__init__(lab, binary, "waxseal", CONFIG.format(gate=GATE, ca=ca, **ports), RULES, admin)

@@ -125,6 +125,72 @@ async fn the_api_tells_of_mail_rules_and_checks() {
     assert_eq!(json(admin, "/api/v1/health").await["state"], "ready");
 }
 
+#[tokio::test]
+async fn a_rule_is_added_put_in_force_and_ended() {
+    let world = World::one(Script::default()).await;
+    let admin = world.house.admin();
+    let rule = r#"{"domains":["a.test"],"tls":"encrypt","reason":"\"r\"","expires":"2199-01-01"}"#;
+    let added = http::post_json(admin, "/api/v1/rules", rule).await;
+    assert_eq!(added.status, 200, "{}", added.body);
+    assert!(
+        added
+            .body
+            .contains(r#"{"origins":["80-by-hand.toml:3"],"warnings":[],"result":"reloaded: "#),
+        "{}",
+        added.body
+    );
+    assert!(
+        !world.send("u@a.test").await.is_positive(),
+        "blocked from now on"
+    );
+    let page = json(admin, "/api/v1/rules").await;
+    assert_eq!(page["rules"][0]["reason"], "\"r\"", "{page}");
+
+    for (path, body, status, why) in [
+        (
+            "/api/v1/rules",
+            rule,
+            400,
+            "80-by-hand.toml:9:1: there is a rule for the same domain",
+        ),
+        (
+            "/api/v1/rules",
+            r#"{"domains":["a.test"],"tls":"tight"}"#,
+            400,
+            "tight",
+        ),
+        (
+            "/api/v1/rules",
+            r#"{"domains":["a.test"],"tls":"may","expires":"soon"}"#,
+            400,
+            "`soon` is neither",
+        ),
+        (
+            "/api/v1/rules",
+            r#"{"domains":["a.test"],"tls":"may","ca_file":"/etc/passwd"}"#,
+            422,
+            "unknown field `ca_file`",
+        ),
+        ("/api/v1/rules", "{", 400, "JSON"),
+        (
+            "/api/v1/rules/expire",
+            r#"{"domains":["b.test"]}"#,
+            404,
+            "b.test",
+        ),
+    ] {
+        let refused = http::post_json(admin, path, body).await;
+        assert_eq!(refused.status, status, "{body}: {}", refused.body);
+        assert!(refused.body.contains(why), "{body}: {}", refused.body);
+    }
+
+    let ended = http::post_json(admin, "/api/v1/rules/expire", r#"{"domains":["a.test"]}"#).await;
+    assert_eq!(ended.status, 200, "{}", ended.body);
+    assert!(world.send("u@a.test").await.is_positive(), "free again");
+    let again = http::post_json(admin, "/api/v1/rules/expire", r#"{"domains":["a.test"]}"#).await;
+    assert_eq!(again.status, 409, "{}", again.body);
+}
+
 async fn json(admin: SocketAddr, path: &str) -> Value {
     let response = http::get(admin, path).await;
     assert_eq!(response.status, 200, "{path}: {}", response.body);

@@ -48,6 +48,7 @@ impl Case {
             mode: self.mode,
             min_version: self.min_version,
             server_name: None,
+            watch: None,
         }
     }
 

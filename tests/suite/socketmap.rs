@@ -1,5 +1,8 @@
 //! The policy table for Postfix: what is answered (`tests/data/socketmap.table`), and over TCP how it is asked.
 
+mod client;
+mod crowd;
+mod reports;
 mod wire;
 
 use std::fmt::Write as _;

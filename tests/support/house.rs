@@ -106,9 +106,14 @@ impl House {
         self.address(Ingress::Lmtp)
     }
 
-    /// The address of the `socketmap` listener.
+    /// The address of the first `socketmap` listener.
     pub(crate) fn map(&self) -> SocketAddr {
-        *self.app.maps().first().expect("the listener is configured")
+        *self.maps().first().expect("the listener is configured")
+    }
+
+    /// The addresses of all `socketmap` listeners.
+    pub(crate) fn maps(&self) -> &[SocketAddr] {
+        self.app.maps()
     }
 
     /// The address of the `socks5` listener.
@@ -207,6 +212,9 @@ fn base(dns: SocketAddr, mx_port: u16) -> Table {
         dnssec = "off"
         [store]
         path = "waxseal.db"
+        # Each message on a connection of its own; `suite::pool` is about the others.
+        [pool]
+        idle = "0s"
         [mx]
         port = {mx_port}
         allow_networks = ["127.0.0.0/8", "::1/128"]

@@ -69,7 +69,7 @@ const shown = { rules: 100, policies: 100 };
 async function showRules() {
   const page = await get("rules", { limit: shown.rules });
   at("rules-loaded").replaceChildren(page.total ? `${number(page.total)}, loaded ` : "None, loaded ", ago(page.loaded));
-  at("rules").replaceChildren(page.rules.length ? lists.rules(page.rules, () => "") : "");
+  at("rules").replaceChildren(page.rules.length ? lists.rules(page.rules, ruleActions) : "");
   at("rules-more").hidden = page.next === null || shown.rules >= 1000;
 }
 
@@ -88,6 +88,33 @@ function policyActions({ domain }) {
     button("Forget", "DELETE", `policies/${part(domain)}`));
 }
 
+/// Of all hosts, which may be many, those that have lost something.
+async function showHosts() {
+  const lost = [];
+  let after = "";
+  do {
+    const page = await get("hosts", { after, limit: 1000 });
+    lost.push(...page.hosts.filter((host) => host.lost));
+    after = page.next;
+  } while (after);
+  const none = el("p", { class: "aside" }, "None.");
+  at("hosts").replaceChildren(lost.length ? lists.hosts(lost, hostActions) : none);
+}
+
+function hostActions({ host }) {
+  const click = doing("DELETE", `hosts/${part(host)}`, `Accepted: ${host}`, showHosts);
+  return el("button", { type: "button", class: "small", "aria-label": `Accept ${host} as it is`, click }, "Accept as it is");
+}
+
+/// Only rules that were made by hand are a page's to end; other files are written by people.
+function ruleActions(rule) {
+  if (!rule.origin.startsWith("80-by-hand.toml:") || rule.expired) return "";
+  const mx = rule.pattern.startsWith("mx ");
+  const scope = { [mx ? "mx" : "domains"]: [mx ? rule.pattern.slice(3) : rule.pattern], senders: rule.sender === "*" ? [] : [rule.sender] };
+  const click = doing("POST", "rules/expire", `Expired: ${rule.pattern}`, showRules, scope);
+  return el("button", { type: "button", class: "small", "aria-label": `Let the rule for ${rule.pattern} expire now`, click }, "Expire now");
+}
+
 const more = (what, show) => () => {
   shown[what] = Math.min(shown[what] * 10, 1000);
   return show();
@@ -96,18 +123,29 @@ const more = (what, show) => () => {
 // --------------------------------------------------------------------------------------------- actions
 
 /// Does something when a button is pressed, and tells what came of it.
-function doing(method, path, done, show) {
+function doing(method, path, done, show, body) {
   return guarded(async (event) => {
     const button = event.target;
     button.disabled = true;
     try {
-      const answer = await act(method, path);
+      const answer = await act(method, path, body);
       tell(answer?.result ?? `${done}: done.`);
     } finally {
       button.disabled = false;
     }
     await show();
   });
+}
+
+async function addRule(event) {
+  event.preventDefault();
+  const rule = { domains: [at("rule-domain").value.trim()], tls: at("rule-tls").value, mode: at("rule-mode").value };
+  if (at("rule-reason").value) rule.reason = at("rule-reason").value;
+  if (at("rule-expires").value) rule.expires = at("rule-expires").value;
+  const { origins, warnings, result } = await act("POST", "rules", rule);
+  tell([`Added: ${origins.join(", ")}; ${result}`, ...warnings].join(". "));
+  at("rule-form").reset();
+  await showRules();
 }
 
 async function check(event) {
@@ -188,7 +226,7 @@ const often = guarded(async () => {
   await Promise.all([showTotals(), showHealth(), showDeliveries()]);
   if (failed) tell("");
 });
-const seldom = guarded(() => Promise.all([showRules(), showPolicies()]));
+const seldom = guarded(() => Promise.all([showRules(), showPolicies(), showHosts()]));
 
 async function showAll() {
   failed = !((await often()) && (await seldom()));
@@ -206,6 +244,7 @@ at("deliveries-form").addEventListener("change", guarded(showOthers));
 at("deliveries-more").addEventListener("click", guarded(showOlder));
 at("rules-more").addEventListener("click", guarded(more("rules", showRules)));
 at("policies-more").addEventListener("click", guarded(more("policies", showPolicies)));
+at("rule-form").addEventListener("submit", guarded(addRule));
 at("reload").addEventListener("click", doing("POST", "reload", "Reload", showAll));
 at("token-button").addEventListener("click", () => dialog.showModal());
 at("token-form").addEventListener("submit", useToken);

@@ -5,46 +5,15 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use crate::admin::PolicyView;
+use crate::app::list::Layout;
 use crate::name::Domain;
 
-/// A list that is printed page by page.
-pub(super) enum List {
-    /// Lines for people; so many policies so far.
-    Text(usize),
-    /// One JSON object a line.
-    Json,
-}
-
-impl List {
-    pub(super) fn new(as_json: bool) -> Self {
-        if as_json { Self::Json } else { Self::Text(0) }
-    }
-
-    /// The next policies.
-    pub(super) fn page(&mut self, policies: &[PolicyView]) -> String {
-        match self {
-            Self::Json => policies.iter().fold(String::new(), |mut text, one| {
-                let _ = writeln!(text, "{}", json!(one));
-                text
-            }),
-            Self::Text(count) => {
-                let head = if *count == 0 && !policies.is_empty() {
-                    row("DOMAIN", "MODE", "EXPIRES", "NEXT REFRESH", "")
-                } else {
-                    String::new()
-                };
-                *count += policies.len();
-                policies.iter().fold(head, |text, one| text + &line(one))
-            }
-        }
-    }
-
-    /// What follows the last page.
-    pub(super) fn end(&self) -> String {
-        match self {
-            Self::Text(0) => "no MTA-STS policy is remembered\n".to_owned(),
-            _ => String::new(),
-        }
+/// A list of policies.
+pub(super) fn list() -> Layout<PolicyView> {
+    Layout {
+        head: row("DOMAIN", "MODE", "EXPIRES", "NEXT REFRESH", ""),
+        line,
+        none: "no MTA-STS policy is remembered\n",
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use rand::RngExt;
 
-use super::{Memory, MtaStsPolicies, grumble};
+use super::{Memory, MtaStsPolicies};
+use crate::discover::grumble;
 use crate::dns::{Freshness, LookupError};
 use crate::mtasts::FetchError;
 use crate::mtasts::record::NoRecord;

@@ -133,7 +133,7 @@ impl Asked<'_> {
         let mut line = Line::of("secure");
         line.put("match", &names.join(":"));
         line.put("servername", self.server_name());
-        self.protocols(&mut line);
+        line.protocols(self.question.rule);
         // With them Postfix goes by the policy's own patterns, which leave no host out for its TLSA records.
         let all_known = !hosts.iter().any(Host::dane_is_unknown);
         if self.attributes == Attributes::Told && all_known {

@@ -8,8 +8,7 @@ use crate::net::dial::UnderWay;
 use crate::net::stream::Wire;
 use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault, Phase};
-use crate::proxy::transaction::Remembers;
-use crate::proxy::upstream::{Dialogue, Greeted, Settled};
+use crate::proxy::upstream::{Dialogue, Greeted, Remembers, Settled};
 use crate::smtp::capabilities::{Capabilities, Extension};
 
 /// The address, and the connection to it. Clones share them.
@@ -43,7 +42,7 @@ pub(super) enum Line {
     /// EHLO was answered; TLS is not yet settled.
     Greeted(Greeted),
     /// Has served a transaction.
-    Settled(Settled, Remembers),
+    Settled(Settled),
 }
 
 impl Line {
@@ -51,16 +50,18 @@ impl Line {
         match self {
             Self::Dialled(dialogue, _) | Self::Hailed(dialogue) => dialogue,
             Self::Greeted(greeted) => &mut greeted.dialogue,
-            Self::Settled(settled, _) => &mut settled.dialogue,
+            Self::Settled(settled) => &mut settled.dialogue,
         }
     }
 
     /// After EHLO, which makes the MX forget an envelope (RFC 5321 §4.1.4).
     pub(super) fn offering(self, offers: Capabilities) -> Self {
         match self {
-            Self::Settled(settled, _) => {
-                Self::Settled(Settled { offers, ..settled }, Remembers::Nothing)
-            }
+            Self::Settled(settled) => Self::Settled(Settled {
+                offers,
+                remembers: Remembers::Nothing,
+                ..settled
+            }),
             Self::Greeted(Greeted { dialogue, .. })
             | Self::Dialled(dialogue, _)
             | Self::Hailed(dialogue) => Self::Greeted(Greeted { dialogue, offers }),
@@ -71,7 +72,7 @@ impl Line {
         match self {
             Self::Dialled(dialogue, _) | Self::Hailed(dialogue) => dialogue.quit(),
             Self::Greeted(greeted) => greeted.dialogue.quit(),
-            Self::Settled(settled, _) => settled.dialogue.quit(),
+            Self::Settled(settled) => settled.dialogue.quit(),
         }
     }
 }
@@ -88,8 +89,8 @@ impl Chosen {
     }
 
     /// Takes the connection of a transaction that is over, for the next one.
-    pub(in crate::proxy) fn give_back(&self, line: Settled, remembers: Remembers) {
-        self.put(Line::Settled(line, remembers));
+    pub(in crate::proxy) fn give_back(&self, line: Settled) {
+        self.put(Line::Settled(line));
     }
 
     /// Ends the connection, if there is one.

@@ -10,7 +10,7 @@ fn session(flavour: Flavour) -> Session {
 fn settings(flavour: Flavour) -> Settings {
     Settings {
         flavour,
-        hostname: "wax.example".to_owned(),
+        hostname: "wax.example".into(),
         max_size: Some(1000),
         starttls: StartTls::NotOffered,
         max_recipients: 3,

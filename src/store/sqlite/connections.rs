@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::aside::{Aside, Identity, Lock, set_aside};
 use super::fault::Cannot;
-use super::rows;
+use super::{hosts, rows};
 use crate::store::place;
 use crate::time::UnixTime;
 
@@ -156,12 +156,14 @@ impl Connections {
         self.file.as_ref().map(|file| file.identity)
     }
 
-    /// Takes over what `from` holds; tells how many rows.
+    /// Takes over what `from` holds; tells how many policies.
     pub(super) async fn take_over(&mut self, from: &mut Self) -> sqlx::Result<u64> {
-        rows::carry(from.writer.get_mut(), self.writer.get_mut()).await
+        let (from, to) = (from.writer.get_mut(), self.writer.get_mut());
+        hosts::carry(from, to).await?;
+        rows::carry(from, to).await
     }
 
-    /// Takes over what can be read from a file that cannot be written; tells how many rows.
+    /// Takes over what can be read from a file that cannot be written; tells how many policies.
     pub(super) async fn take_over_file(&mut self, path: &Path) -> u64 {
         let options = options().filename(path).read_only(true);
         // Where the folder takes no files, the log beside the file cannot be read, only the file itself.
@@ -169,10 +171,13 @@ impl Connections {
             let Ok(mut from) = options.connect().await else {
                 continue;
             };
-            let carried = rows::carry(&mut from, self.writer.get_mut()).await;
+            let to = self.writer.get_mut();
+            // The file of an older waxseal has no hosts.
+            let _ = hosts::carry(&mut from, to).await;
+            let carried = rows::carry(&mut from, to).await;
             let _ = from.close().await;
-            if let Ok(rows) = carried {
-                return rows;
+            if let Ok(policies) = carried {
+                return policies;
             }
         }
         0

@@ -19,7 +19,7 @@ const DAY: i64 = 86_400;
 /// The longest reason of a failure that is kept; it may quote what a stranger sent.
 const LONGEST_REASON: usize = 500;
 /// How many rows are carried over at once.
-const BATCH: i64 = 500;
+pub(super) const BATCH: i64 = 500;
 
 macro_rules! columns {
     () => {
@@ -330,14 +330,14 @@ fn shortened(why: &str) -> &str {
     &why[..end]
 }
 
-fn number(limit: usize) -> i64 {
+pub(super) fn number(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn seconds(time: UnixTime) -> i64 {
+pub(super) fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
-fn time(seconds: i64) -> UnixTime {
+pub(super) fn time(seconds: i64) -> UnixTime {
     UnixTime(u64::try_from(seconds).unwrap_or_default())
 }

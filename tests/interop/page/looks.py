@@ -106,7 +106,7 @@ class Look:
 
     def finds_deliveries(self):
         with self._page() as page:
-            page.get_by_label("Show").select_option("blocked")
+            page.get_by_label("Show", exact=True).select_option("blocked")
             rows = page.locator("#deliveries details .word")
             expect(rows).to_have_text(["blocked"] * 2)
             page.get_by_label("to", exact=True).fill("mismatch.example")
@@ -182,6 +182,17 @@ class Look:
             expect(page.locator("#notice")).to_contain_text("Refresh: many5.example: done")
             page.get_by_role("button", name="Forget many3.example").click()
             expect(page.locator("#policies")).not_to_contain_text("many3.example")
+            page.get_by_label("Mail to").fill("plain.example")
+            page.get_by_label("Reason").fill(HOSTILE)
+            page.get_by_role("button", name="Add", exact=True).click()
+            expect(page.locator("#notice")).to_contain_text("Added: 80-by-hand.toml:")
+            self._scene.send("cunegonde@plain.example")
+            expect(self._row(page, "plain.example").locator(".word")).to_have_text("blocked")
+            page.get_by_role("button", name="Let the rule for plain.example expire now").click()
+            made = page.locator("#rules tbody tr").filter(has_text="80-by-hand.toml")
+            expect(made).to_contain_text("expired")
+            self._scene.send("cunegonde@plain.example")
+            expect(self._row(page, "plain.example").locator(".word")).to_have_text("open")
             page.reload()
             expect(page.get_by_role("button", name="Token entered")).to_be_visible()
             kept = page.evaluate("JSON.stringify(localStorage) + document.cookie")

@@ -3,7 +3,8 @@
       MTA 10.9.1.2  --  10.9.1.1 gateway 10.9.2.1  --  internet 10.9.2.11 and up
        fd09:1::2        fd09:1::1      fd09:2::1            fd09:2::11 and up
 
-waxseal, the name servers and a second MTA, with an egress address of its own, are on the gateway.
+waxseal, the name servers, the web server of the policies and a second MTA, with an egress address of its own, are on the
+gateway.
 """
 
 import subprocess
@@ -11,29 +12,32 @@ import subprocess
 from lab import run
 
 MTA = "10.9.1.2"
+INSISTING_MTA = "10.9.1.3"
 GATEWAY = "10.9.1.1"  # the name server of the MTA, too
 EGRESS = {4: "10.9.2.7", 6: "fd09:2::7"}  # the second address of the gateway's own MTA
+BYPASS = ("10.9.2.128/25", "fd09:2::b:0/112")
+NOBODY = 9  # the last part of an address that nobody has, or where nobody listens
 NAMES = ("wax-mta", "wax-mx")
 
 RULES = """\
 table inet waxseal
 delete table inet waxseal
 table inet waxseal {{
-{chains}
+{chain}
 }}
 """
 
 # Mail that passes through the gateway.
-REDIRECT = "chain in { type nat hook prerouting priority dstnat; tcp dport 25 redirect to :10026; }"
+REDIRECT = "chain in {{ type nat hook prerouting priority dstnat; tcp dport 25 redirect to :{port}; }}"
 TPROXY = """\
-chain in { type filter hook prerouting priority mangle;
-    meta nfproto ipv4 tcp dport 25 tproxy ip to :10027 meta mark set 1 accept
-    meta nfproto ipv6 tcp dport 25 tproxy ip6 to :10027 meta mark set 1 accept
-}"""
+chain in {{ type filter hook prerouting priority mangle;
+    meta nfproto ipv4 tcp dport 25 tproxy ip to :{port} meta mark set 1 accept
+    meta nfproto ipv6 tcp dport 25 tproxy ip6 to :{port} meta mark set 1 accept
+}}"""
 # Mail of the gateway's own MTA. waxseal runs as another user, and so its own connections escape.
-OWN = "chain out { type nat hook output priority -100; meta skuid postfix tcp dport 25 redirect to :10026; }"
+OWN = "chain out {{ type nat hook output priority -100; meta skuid postfix tcp dport 25 redirect to :{port}; }}"
 # A mistake: nobody escapes.
-LOOP = "chain out { type nat hook output priority -100; tcp dport 25 redirect to :10026; }"
+LOOP = "chain out {{ type nat hook output priority -100; tcp dport 25 redirect to :{port}; }}"
 
 
 def inside(name, argv):
@@ -60,7 +64,8 @@ def build(lab):
         run(["ip", "address", "add", f"fd09:{number}::1/64", "dev", f"to-{number}", "nodad"])
         ip(name, "link", "set", "lo", "up")
         ip(name, "link", "set", "eth0", "up")
-        address(name, number, "2")
+        for wanted in (f"10.9.{number}.2", f"fd09:{number}::2"):
+            address(name, wanted)
         ip(name, "route", "add", "default", "via", f"10.9.{number}.1")
         ip(name, "-6", "route", "add", "default", "via", f"fd09:{number}::1")
     run(["ip", "address", "add", f"{EGRESS[4]}/24", "dev", "to-2"])
@@ -75,13 +80,25 @@ def build(lab):
         run(["ip", family, "route", "add", "local", "default", "dev", "lo", "table", "100"])
 
 
-def address(name, number, host):
-    """An address of either family in one of the other networks."""
-    ip(name, "address", "add", f"10.9.{number}.{host}/24", "dev", "eth0")
-    ip(name, "address", "add", f"fd09:{number}::{host}/64", "dev", "eth0", "nodad")
+def on_the_internet(family, last, bypassed):
+    """An address there, perhaps one to which connections pass through untouched."""
+    if family == 4:
+        return f"10.9.2.{last + 128 * bypassed}"
+    return f"fd09:2::{'b:' * bypassed}{last}"
 
 
-def firewall(*chains):
-    """Puts these rules in force, and no others."""
-    rules = RULES.format(chains="\n".join(chains))
+def dead(family, bypassed):
+    """An address with no mail server; among those of `bypass` there is a machine, which refuses."""
+    return on_the_internet(family, NOBODY, bypassed)
+
+
+def address(name, wanted):
+    """One more address in one of the other networks."""
+    length, options = (64, ["nodad"]) if ":" in wanted else (24, [])
+    ip(name, "address", "add", f"{wanted}/{length}", "dev", "eth0", *options)
+
+
+def firewall(chain="", port=0):
+    """Puts this rule in force, and no other: mail goes to this port of waxseal."""
+    rules = RULES.format(chain=chain.format(port=port))
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)

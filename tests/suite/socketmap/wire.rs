@@ -7,99 +7,10 @@ use hickory_resolver::proto::rr::RecordType;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::house::{House, Setup};
+use super::client::{World, netstring, request};
 use crate::support::within;
 use crate::support::world::is;
-use crate::support::zone::{Dns, Fault};
-
-const LISTENER: &str = "[[listener]]\nkind = 'socketmap'\nlisten = '127.0.0.1:0'\n";
-const ZONE: &str = "a.test MX 10 mx.a.test\nmx.a.test A 192.0.2.1\n\
-                    open.test MX 10 mx.open.test\nmx.open.test A 192.0.2.2\n";
-const RULES: &str = "[[rule]]\ndomains = ['a.test']\ntls = 'encrypt'";
-
-/// A waxseal that answers questions and takes no mail.
-struct World {
-    dns: Dns,
-    house: House,
-}
-
-impl World {
-    async fn start(config: &str) -> Self {
-        let dns = Dns::start(ZONE).await;
-        let config = format!("{LISTENER}{config}");
-        let setup = Setup {
-            config: &config,
-            rules: RULES,
-            ..Setup::default()
-        };
-        let house = House::start(&dns, 25, setup).await;
-        Self { dns, house }
-    }
-
-    async fn postfix(&self) -> Postfix {
-        Postfix(TcpStream::connect(self.house.map()).await.unwrap())
-    }
-
-    async fn counted(&self, result: &str) -> f64 {
-        let series = format!("waxseal_socketmap_requests_total{{result=\"{result}\"}}");
-        self.house.metric(&series).await
-    }
-
-    async fn sessions(&self) -> f64 {
-        let series = r#"waxseal_sessions{listener="socketmap"}"#;
-        self.house.metric(series).await
-    }
-}
-
-/// One connection of a client.
-struct Postfix(TcpStream);
-
-fn netstring(content: &str) -> String {
-    format!("{}:{content},", content.len())
-}
-
-fn request(key: &str) -> String {
-    netstring(&format!("waxseal {key}"))
-}
-
-impl Postfix {
-    async fn send(&mut self, wire: &str) {
-        self.0.write_all(wire.as_bytes()).await.unwrap();
-    }
-
-    async fn octet(&mut self) -> u8 {
-        within("a reply", self.0.read_u8()).await.unwrap()
-    }
-
-    /// The content of the next reply.
-    async fn reply(&mut self) -> String {
-        let mut length = String::new();
-        loop {
-            match self.octet().await {
-                b':' => break,
-                digit => length.push(char::from(digit)),
-            }
-        }
-        let mut content = vec![0; length.parse().unwrap()];
-        within("a reply", self.0.read_exact(&mut content))
-            .await
-            .unwrap();
-        assert_eq!(self.octet().await, b',');
-        String::from_utf8(content).unwrap()
-    }
-
-    async fn ask(&mut self, key: &str) -> String {
-        self.send(&request(key)).await;
-        self.reply().await
-    }
-
-    /// Nothing comes any more.
-    async fn is_over(&mut self) {
-        let mut rest = Vec::new();
-        let read = within("the end", self.0.read_to_end(&mut rest)).await;
-        assert!(read.is_err() || rest.is_empty(), "{rest:?}");
-    }
-}
+use crate::support::zone::Fault;
 
 #[tokio::test]
 async fn a_thousand_requests_on_one_connection_ask_dns_once() {
@@ -124,8 +35,7 @@ async fn requests_in_a_row_are_answered_in_their_order() {
     for at in 0..2000 {
         write!(wire, "{}", request(keys[at % keys.len()])).unwrap();
     }
-    let Postfix(stream) = &mut postfix;
-    let (mut reading, mut writing) = stream.split();
+    let (mut reading, mut writing) = postfix.0.split();
     let mut replies = Vec::new();
     let both = async {
         let send = async {

@@ -1,15 +1,23 @@
 //! The waxseal command as a user meets it: exit codes, and which words go where.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must say so and stop"
+)]
+
+mod rules;
+mod simulate;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
 use waxseal::mtasts::Fetched;
-use waxseal::store::{Kept, Place, open};
-use waxseal::time::{Clock, SystemClock};
+use waxseal::policy::downgrade::{Kind, Known, Lost, Shown};
+use waxseal::store::{Kept, KeptHost, Place, open};
+use waxseal::time::{Clock, SystemClock, UnixTime};
 
-#[expect(clippy::unwrap_used, reason = "part of a test")]
 fn waxseal(folder: &Path, line: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_waxseal"))
         .args(line.split_whitespace())
@@ -158,6 +166,43 @@ fn policies_are_seen_and_forgotten_where_no_waxseal_runs() {
 }
 
 #[test]
+fn hosts_are_seen_and_forgotten_where_no_waxseal_runs() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("waxseal.toml"), ALONE).unwrap();
+    let empty = waxseal(home.path(), "host list");
+    assert_eq!(stdout(&empty), "no MX host is remembered\n");
+    remember_host(&home.path().join("waxseal.db"), "mx.a.example");
+    let list = stdout(&waxseal(home.path(), "host list"));
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 2, "{list}");
+    assert!(lines[0].starts_with("HOST "), "{list}");
+    assert!(lines[1].starts_with("mx.a.example  "), "{list}");
+    assert!(
+        lines[1].ends_with(
+            "DOWNGRADE: starttls lost since 1970-01-01T00:00:00Z, accepted from 1970-01-04T00:00:00Z on"
+        ),
+        "{list}"
+    );
+    let show = stdout(&waxseal(home.path(), "host show MX.A.Example"));
+    assert!(show.contains("best shown    dane\n"), "{show}");
+    let json = stdout(&waxseal(home.path(), "host show mx.a.example --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["lost"]["kind"], "starttls");
+    let forgotten = waxseal(home.path(), "host forget mx.a.example");
+    let said = "forgotten: what mx.a.example has shown\n";
+    assert_eq!(stdout(&forgotten), said);
+    for line in ["host show mx.a.example", "host forget mx.a.example"] {
+        let gone = waxseal(home.path(), line);
+        assert_eq!(gone.status.code(), Some(1), "{line}");
+        let said = stderr(&gone);
+        assert!(
+            said.contains("nothing is remembered of mx.a.example"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_list_of_many_policies_comes_whole() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("waxseal.toml"), ALONE).unwrap();
@@ -178,7 +223,6 @@ fn remember(store: &Path, domain: &str) {
 }
 
 /// Puts policies into a store, as a waxseal that fetched them a moment ago.
-#[expect(clippy::unwrap_used, reason = "part of a test")]
 fn remember_all(file: &Path, domains: &[String]) {
     let now = SystemClock.now();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -201,6 +245,30 @@ fn remember_all(file: &Path, domains: &[String]) {
             };
             store.keep(&domain.parse().unwrap(), &kept).await.unwrap();
         }
+        store.close().await;
+    });
+}
+
+/// Puts a host into a store that has lost STARTTLS long ago.
+#[expect(clippy::unwrap_used, reason = "part of a test")]
+fn remember_host(file: &Path, host: &str) {
+    let lost = Lost {
+        kind: Kind::Starttls,
+        since: UnixTime(0),
+    };
+    let kept = KeptHost {
+        known: Known {
+            best: Shown::Dane,
+            lost: Some(lost),
+        },
+        first: UnixTime(0),
+        seen: SystemClock.now(),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = open(Place::File(file.to_owned()), Arc::new(SystemClock));
+        let store = store.await.unwrap();
+        store.keep_host(&host.parse().unwrap(), kept).await.unwrap();
         store.close().await;
     });
 }
