@@ -45,7 +45,7 @@ function known(record) {
 function verdict(record) {
   const { rule, policy, connection } = record;
   return facts([
-    ["Decided by", { rule: "a rule", dane: "DANE", "mta-sts": "MTA-STS", opportunistic: "nobody: TLS where it is offered" }[policy] ?? policy],
+    ["Decided by", { rule: "a rule", dane: "DANE", "mta-sts": "MTA-STS", opportunistic: "no policy: TLS where it is offered" }[policy] ?? policy],
     ["Rule", rule && `${rule.origin}: ${rule.level}, ${rule.mode}${rule.route ? `, route ${rule.route}` : ""}`],
     ["Its reason", rule?.reason],
     ["It expires", rule?.expires],
@@ -55,7 +55,10 @@ function verdict(record) {
 
 function evidence(record) {
   const { attempts, connection } = record;
-  const tried = attempts.map((attempt) => `${attempt.host}[${attempt.address}]: ${attempt.result}${attempt.why ? ` (${attempt.why})` : ""}`);
+  const tried = attempts.map(({ host, address, result, why }) => {
+    const peer = `${host}[${address}]`;
+    return why?.startsWith(peer) ? why : `${peer}: ${why ?? result}`;
+  });
   const tls = connection?.tls;
   return facts([
     ["Tried", tried],
