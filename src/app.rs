@@ -21,8 +21,11 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
 use crate::audit::Audit;
 use crate::check::{self, Depth, Grade};
-use crate::cli::{CheckArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print};
+use crate::cli::{
+    CheckArgs, DoctorArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print,
+};
 use crate::config::{Config, ConfigError, RuleError};
+use crate::doctor::{self, Diagnosis, Running};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
@@ -57,7 +60,8 @@ use hosts::GateHosts;
 use overview::{Overview, RingDesk};
 use policies::GateDesk;
 use postfix::GateTable;
-use reload::{Reloader, keep_policies, sweep_pool, warn_of_expiry, watch_dnssec};
+use reload::{Reloader, keep_store, sweep_pool, warn_of_expiry, watch_dnssec};
+use remote::Remote;
 use signals::{Hangup, Stop};
 use sockets::{Sockets, bind_all};
 
@@ -194,6 +198,18 @@ pub async fn host(config: &Config, args: &HostArgs) -> Result<(), Error> {
     hosts::run(config, args).await
 }
 
+/// `waxseal doctor`: looks at everything around waxseal.
+pub async fn doctor(config: &Config, args: &DoctorArgs) -> Result<Diagnosis, Error> {
+    let running = match Remote::find(config.admin.as_ref(), "/readyz").await? {
+        None => Running::Nobody,
+        Some(somebody) => match somebody.whatever().await {
+            Ok(told) => Running::Waxseal(told),
+            Err(error) => Running::Somebody(error.to_string()),
+        },
+    };
+    Ok(doctor::run(config, &running, args.host.as_ref()).await)
+}
+
 /// What a waxseal gets from outside.
 pub struct Ports {
     /// Knows the time.
@@ -251,6 +267,7 @@ impl App {
         })
         .await??;
         metrics.in_force(gate.rules.iter().count(), clock.now());
+        metrics.list(&config.listed_domains);
         let readiness = Arc::new(Readiness::default());
         let reloader = Arc::new(Reloader {
             source: config.source.clone(),
@@ -280,8 +297,8 @@ impl App {
             Arc::clone(&app.reloader),
             in_force,
         )));
-        let policies = keep_policies(Arc::clone(&app.reloader));
-        app.background.push(tokio::spawn(policies));
+        let store = keep_store(Arc::clone(&app.reloader));
+        app.background.push(tokio::spawn(store));
         let pool = sweep_pool(Arc::clone(&app.reloader));
         app.background.push(tokio::spawn(pool));
         app.readiness.enter(State::Ready);
@@ -319,13 +336,9 @@ impl App {
         if let (Some(socket), Some(listener)) = (sockets.admin, config.admin) {
             let address = socket.local_addr().ok();
             self.admin = address.map(|address| (address, listener.url(address)));
-            let metrics = Arc::clone(&self.reloader.metrics);
+            let reloader = Arc::clone(&self.reloader);
             let admin = Admin {
-                render: Arc::new(move || {
-                    metrics
-                        .render()
-                        .unwrap_or_else(|error| format!("# {error}\n"))
-                }),
+                render: Arc::new(move || reloader.render()),
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),

@@ -9,10 +9,13 @@ use clap_complete::Shell;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain, Host};
 
+mod doctor;
+mod examples;
 mod firewall;
 mod rule;
 mod simulate;
 
+pub use doctor::DoctorArgs;
 pub use firewall::{By, FirewallArgs, FirewallCommand, From};
 pub use rule::{Expiry, ExportCommand, ImportCommand, RuleAddArgs, RuleCommand, ScopeArgs};
 pub use simulate::SimulateArgs;
@@ -28,9 +31,10 @@ Examples:
   waxseal query example.com                      what Postfix is told about example.com
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
+  waxseal doctor --host mx.example.com           is all well around waxseal? what is to be done?
   waxseal simulate --from-log /var/log/mail.log  what would be sealed, open, blocked
   waxseal rule add example.com --tls encrypt     add a rule and reload
-  waxseal host list                              what MX hosts have shown, and which show less now
+  waxseal host list --lost                       which MX hosts show less than before
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
@@ -63,13 +67,16 @@ pub enum Command {
     #[default]
     Run,
     /// Test or show the configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
     /// Tell what would happen to mail for a domain
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
     /// Tell what Postfix would hear from the policy table about a next hop
+    #[command(after_help = examples::QUERY)]
     Query(QueryArgs),
     /// See and change which MTA-STS policies are remembered
+    #[command(after_help = examples::POLICY)]
     Policy(PolicyArgs),
     /// See the rules, add one, let one expire, carry them over from or to Postfix
     #[command(subcommand)]
@@ -78,7 +85,11 @@ pub enum Command {
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(SimulateArgs),
     /// See and forget what MX hosts have shown, which downgrades are noticed by
+    #[command(after_help = examples::HOST)]
     Host(HostArgs),
+    /// Look at everything that waxseal needs, and say what to do about what is not well
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Print the packet filter rules that lead mail to a transparent listener
     #[command(subcommand)]
     Firewall(FirewallCommand),
@@ -99,6 +110,7 @@ pub enum GenerateCommand {
         shell: Shell,
     },
     /// Print the description of the admin endpoint, for programs (`OpenAPI`)
+    #[command(after_help = "Example:\n  waxseal generate openapi > waxseal-openapi.json")]
     Openapi,
     /// Write the man pages, one for each command
     #[command(after_help = "Example:\n  waxseal generate man /usr/local/share/man/man1")]
@@ -170,7 +182,11 @@ pub struct HostArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum HostCommand {
     /// Print one line for each MX host that is remembered, with the downgrades that last
-    List,
+    List {
+        /// Only hosts that show less than before
+        #[arg(long)]
+        lost: bool,
+    },
     /// Print all that is remembered of one host
     Show {
         /// MX host
@@ -266,7 +282,12 @@ mod tests {
     fn every_command_has_its_man_page_and_is_completed() {
         let folder = tempfile::tempdir().unwrap();
         man_pages(folder.path()).unwrap();
-        for page in ["waxseal.1", "waxseal-check.1", "waxseal-policy-refresh.1"] {
+        for page in [
+            "waxseal.1",
+            "waxseal-check.1",
+            "waxseal-policy-refresh.1",
+            "waxseal-rule-add.1",
+        ] {
             let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
             assert!(text.contains(".SH NAME"), "{page}: {text}");
         }
@@ -277,6 +298,27 @@ mod tests {
                 "{shell}"
             );
         }
+    }
+
+    /// Commands without examples, of their own or of the command that they belong to.
+    fn without_examples(command: &clap::Command, above: bool, found: &mut Vec<String>) {
+        let own = command.get_after_help().map(ToString::to_string);
+        let shown = above || own.is_some_and(|text| text.contains("Example"));
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_none() && !shown {
+            found.push(command.get_name().to_owned());
+        }
+        below.for_each(|command| without_examples(command, shown, found));
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        let mut found = Vec::new();
+        for command in Cli::command().get_subcommands() {
+            without_examples(command, false, &mut found);
+        }
+        // Which the examples of waxseal itself are about.
+        assert_eq!(found, ["run"]);
     }
 
     #[test]

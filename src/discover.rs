@@ -25,6 +25,7 @@ use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver, Sec
 use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::downgrade::Known;
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
+use crate::usage::{CacheUse, Cached, Usage};
 
 mod hosts;
 mod mta_sts;
@@ -70,6 +71,7 @@ pub struct Discover {
     resolver: Arc<dyn Resolver>,
     order: AddressOrder,
     failures: Cache<Question, LookupError>,
+    usage: Usage,
     policies: Option<MtaStsPolicies>,
     hosts: Option<HostMemory>,
 }
@@ -103,6 +105,7 @@ impl Discover {
             resolver,
             order,
             failures,
+            usage: Usage::default(),
             policies: None,
             hosts: None,
         }
@@ -136,6 +139,16 @@ impl Discover {
         self.policies.as_ref()
     }
 
+    /// How the caches were used since somebody asked last.
+    pub fn cache_uses(&self) -> impl Iterator<Item = CacheUse> {
+        self.failures.run_pending_tasks();
+        let failures = self.failures.entry_count();
+        let failures = self.usage.taken(Cached::DnsFailures, failures);
+        let policies = self.policies.as_ref().map(|it| it.memory.cache_use());
+        let hosts = self.hosts.as_ref().map(HostMemory::cache_use);
+        [Some(failures), policies, hosts].into_iter().flatten()
+    }
+
     /// The answer of `look_up`, unless the same question failed a moment ago.
     async fn ask<T>(
         &self,
@@ -143,8 +156,10 @@ impl Discover {
         look_up: impl Future<Output = Result<Answer<T>, LookupError>>,
     ) -> Result<Answer<T>, LookupError> {
         if let Some(error) = self.failures.get(&question) {
+            self.usage.hit();
             return Err(error);
         }
+        self.usage.miss();
         let answer = look_up.await;
         if let Err(error) = answer {
             self.failures.insert(question, error);
@@ -162,14 +177,10 @@ impl Discover {
             .await
     }
 
-    /// The addresses of a host, in the order in which they are to be tried; none where none is known.
-    pub async fn addresses(&self, host: &Host) -> Vec<IpAddr> {
+    /// The addresses of a host, in the order in which they are to be tried.
+    pub async fn addresses(&self, host: &Host) -> Addresses {
         let families = self.order.families().iter();
-        let answers = join_all(families.map(|family| self.addresses_of(host, *family))).await;
-        match addresses(answers) {
-            Addresses::Known(addresses) => addresses,
-            Addresses::None | Addresses::LookupFailed(_) => Vec::new(),
-        }
+        addresses(join_all(families.map(|family| self.addresses_of(host, *family))).await)
     }
 
     /// The facts of a recipient's domain or literal.

@@ -46,6 +46,11 @@ pub enum Error {
         "connections of this machine are redirected to loopback (127.0.0.1, ::1), and {0} is elsewhere"
     )]
     NotLoopback(SocketAddr),
+    /// What passes through is led to an address of the interface that it came by, never to loopback.
+    #[error(
+        "connections of other machines never come to loopback, where {0} is: let the listener take any address, and name it (--listen 0.0.0.0:10026 --listen [::]:10026)"
+    )]
+    Loopback(SocketAddr),
     /// `tproxy` is for what passes through.
     #[error("--by tproxy is for --from gateway; connections of this machine are led by redirect")]
     TproxyOfOwn,
@@ -97,22 +102,30 @@ fn check(args: &FirewallArgs) -> Result<(), Error> {
     {
         return Err(Error::SameFamily(*one, *other));
     }
-    if args.from == From::Local {
-        let escapes = !args.only_user.is_empty()
-            || args.except_user.is_some()
-            || args.except_cgroup.is_some()
-            || args.except_mark.is_some();
-        if !escapes {
-            return Err(Error::NoEscape);
-        }
-        if args.by == By::Tproxy {
-            return Err(Error::TproxyOfOwn);
-        }
-        if let Some(elsewhere) = args.listen.iter().find(|to| !takes_loopback(**to)) {
-            return Err(Error::NotLoopback(*elsewhere));
-        }
+    match args.from {
+        From::Local => check_local(args),
+        From::Gateway => match args.listen.iter().find(|to| to.ip().is_loopback()) {
+            Some(loopback) => Err(Error::Loopback(*loopback)),
+            None => Ok(()),
+        },
     }
-    Ok(())
+}
+
+fn check_local(args: &FirewallArgs) -> Result<(), Error> {
+    let escapes = !args.only_user.is_empty()
+        || args.except_user.is_some()
+        || args.except_cgroup.is_some()
+        || args.except_mark.is_some();
+    if !escapes {
+        return Err(Error::NoEscape);
+    }
+    if args.by == By::Tproxy {
+        return Err(Error::TproxyOfOwn);
+    }
+    match args.listen.iter().find(|to| !takes_loopback(**to)) {
+        Some(elsewhere) => Err(Error::NotLoopback(*elsewhere)),
+        None => Ok(()),
+    }
 }
 
 fn takes_loopback(listen: SocketAddr) -> bool {
@@ -121,12 +134,12 @@ fn takes_loopback(listen: SocketAddr) -> bool {
 
 fn head(args: &FirewallArgs) -> String {
     let whose = match args.from {
-        From::Local => "the MTA on this machine",
-        From::Gateway => "MTAs whose packets pass through this machine",
+        From::Local => "the MTA on this machine sends",
+        From::Gateway => "other machines send through this one",
     };
     let mut text = format!(
         "#!/usr/sbin/nft -f\n\
-         # Leads what {whose} sends to port {} to waxseal, whose listener is of kind = \"transparent\".\n\
+         # Leads what {whose} to port {} to waxseal, whose listener is of kind = \"transparent\".\n\
          # Load it with `nft -f FILE`; keep it over a restart in /etc/nftables.conf. `nft delete table inet waxseal` ends it.\n",
         args.port
     );

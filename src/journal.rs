@@ -217,6 +217,7 @@ mod tests {
     use super::*;
     use crate::dane::{Evidence, Mismatch, MismatchKind};
     use crate::policy::authorize::Authentication;
+    use crate::policy::downgrade::Shown;
     use crate::policy::failure::Unreached;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::outcome::Ingress;
@@ -360,6 +361,31 @@ mod tests {
         let line = lines(&[Event::Attempt(&peer(), Some(&failure))]);
         let last = "; 3 1 1 0404040404040404.. (no certificate matches)\"";
         assert!(line.trim().ends_with(last), "{line}");
+    }
+
+    #[test]
+    fn a_downgrade_is_a_warning_and_its_end_is_told() {
+        let host = "mx.a.example".parse().unwrap();
+        let known = Known {
+            best: Shown::Tls,
+            lost: None,
+        };
+        let line = |turn| {
+            let known = &known;
+            let host = &host;
+            lines(&[Event::Downgrade { host, turn, known }])
+        };
+        assert_eq!(
+            line(Turn::Lost(Kind::Starttls)).trim(),
+            "WARN DOWNGRADE: the host has shown TLS before, and now STARTTLS is gone or does not work any more; \
+             ask its postmaster, and look at it with `waxseal host show mx.a.example` \
+             host=mx.a.example kind=\"starttls\" best=\"tls\""
+        );
+        assert_eq!(
+            line(Turn::Regained).trim(),
+            "INFO the host shows again what it has shown before host=mx.a.example best=\"tls\""
+        );
+        assert!(line(Turn::Accepted).starts_with(" INFO the host has shown less for so long"));
     }
 
     #[test]

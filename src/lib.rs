@@ -6,7 +6,8 @@
 //! # One delivery in eight steps
 //! 1. [`proxy::accept`] lets the MTA in.
 //! 2. [`proxy::session`] drives [`smtp::session`]; the first recipient of a domain asks for a verdict.
-//! 3. [`discover`] gathers the [facts](policy::facts): MX hosts, their addresses and TLSA records, the MTA-STS policy.
+//! 3. [`discover`] gathers the [facts](policy::facts): MX hosts, their addresses and TLSA records,
+//!    what they have shown before, the MTA-STS policy.
 //! 4. [`policy::decide`] joins facts and rule into a [verdict](policy::verdict): deliver, defer or refuse.
 //! 5. [`proxy::upstream`] dials, says EHLO and STARTTLS; [`policy::authorize`] judges what the handshake showed.
 //!    Where the MTA has dialled an address itself, [`policy::identify`] tells which hosts that may be.
@@ -33,10 +34,10 @@
 //! | L0 | [`name`], [`time`], [`x509`] |
 //! | L1 | [`dns`], [`mtasts`], [`dane`], [`smtp`], [`socketmap`], [`socks`] |
 //! | L2 | [`policy`], [`record`] |
-//! | L3 | [`net`], [`store`] |
+//! | L3 | [`usage`], [`net`], [`store`] |
 //! | L4 | [`discover`] |
 //! | L5 | [`proxy`], [`mapserver`], [`admin`], [`metrics`], [`journal`], [`audit`] |
-//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`firewall`], [`app`] |
+//! | L6 | [`config`], [`log`], [`cli`], [`check`], [`simulate`], [`doctor`], [`firewall`], [`app`] |
 
 pub mod admin;
 pub mod app;
@@ -47,6 +48,7 @@ pub mod config;
 pub mod dane;
 pub mod discover;
 pub mod dns;
+pub mod doctor;
 pub mod firewall;
 pub mod journal;
 pub mod log;
@@ -64,4 +66,5 @@ pub mod socketmap;
 pub mod socks;
 pub mod store;
 pub mod time;
+pub mod usage;
 pub mod x509;

@@ -9,10 +9,11 @@ use serde_json::json;
 use waxseal::admin::openapi;
 use waxseal::app::{self, Ports};
 use waxseal::cli::{
-    self, Cli, Command, ConfigCommand, FirewallArgs, FirewallCommand, GenerateCommand, complain,
-    print,
+    self, Cli, Command, ConfigCommand, DoctorArgs, FirewallArgs, FirewallCommand, GenerateCommand,
+    complain, print,
 };
 use waxseal::config::{Config, ConfigError, RuleSet, read_rules};
+use waxseal::doctor::Diagnosis;
 use waxseal::firewall;
 use waxseal::log;
 use waxseal::net::inherited::Inherited;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));
         }
+        Command::Doctor(args) => return doctor(&cli, &args),
         Command::Query(args) => {
             let result = start(&cli, async |config| app::query(&config, &args).await);
             return result.map_or_else(Failed::exit, |result| ExitCode::from(result.exit_code()));
@@ -104,6 +106,22 @@ fn start<T>(
     done.map_err(|error| match error {
         app::Error::Config(error) => Failed::config(error),
         error => Failed::runtime(error),
+    })
+}
+
+/// A configuration that does not load is a finding like others.
+fn doctor(cli: &Cli, args: &DoctorArgs) -> ExitCode {
+    let diagnosis = match Config::load(cli.config.as_deref()) {
+        Ok(_) => start(cli, async |config| app::doctor(&config, args).await),
+        Err(error) => Ok(Diagnosis::of_error(&error)),
+    };
+    diagnosis.map_or_else(Failed::exit, |diagnosis| {
+        print(&if args.json {
+            diagnosis.json()
+        } else {
+            diagnosis.text()
+        });
+        ExitCode::from(diagnosis.state().exit_code())
     })
 }
 

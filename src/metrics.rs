@@ -1,8 +1,9 @@
 //! The metrics: what left sealed, what left open, what was blocked and why. Their one declaration.
 //!
-//! Labels are words of waxseal's own, never a domain, a host or a mail address, so the number of time
-//! series is bounded. What can be known beforehand starts at zero, so that an alert on a rate sees the
-//! first event. The counters of every message are made once: recording them hashes nothing.
+//! Labels are words of waxseal's own, never a host or a mail address, and a domain only where the operator lists
+//! it (`domains`), so the number of time series is bounded. What can be known beforehand starts at zero, so that
+//! an alert on a rate sees the first event. The counters of every message are made once: recording them hashes no
+//! label, but for those of a handshake.
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -10,6 +11,7 @@ use prometheus::{
 };
 
 use crate::mtasts::{FetchError, Mode};
+use crate::name::Domain;
 use crate::policy::downgrade::{Kind, Turn};
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::handshake::{Handshake, Resumption};
@@ -21,12 +23,15 @@ use crate::policy::refusal::Refusal;
 use crate::policy::verdict::Policy;
 use crate::store::Stats;
 use crate::time::UnixTime;
+use crate::usage::{CacheUse, Cached};
 
+mod domains;
 pub mod hour;
 mod kinds;
 
+use domains::Listed;
 use hour::Counts;
-use kinds::{BySeal, ByWord, ENCRYPTIONS, New, sum};
+use kinds::{BySeal, ByTwo, ByWord, ENCRYPTIONS, New, sum};
 
 /// From the answer of a cache to the longest waits of RFC 5321.
 const SECONDS: &[f64] = &[
@@ -68,11 +73,11 @@ metrics! {
     message_bytes: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_message_bytes_total", "encryption", ENCRYPTIONS);
     /// Legs that were kept back because no MX proved what the policy asks for.
-    blocked: IntCounterVec = |new| {
+    blocked: ByTwo = |new| {
         new.counters_of("waxseal_blocked_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
     };
     /// Messages that were delivered because a rule only observes, or an MTA-STS policy only tests, and else blocked.
-    would_block: IntCounterVec = |new| {
+    would_block: ByTwo = |new| {
         new.counters_of("waxseal_would_block_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
     };
     /// Legs that failed for other reasons of waxseal's own: the network, DNS, a domain without mail.
@@ -105,17 +110,35 @@ metrics! {
     /// 1 if policies are kept where they should be, 0 if memory stands in.
     store_ok: IntGauge = |new| new.gauge("waxseal_store_ok");
     /// Look-ups of what is known about a destination.
-    lookups: IntCounterVec = |new| {
+    lookups: ByTwo = |new| {
         let results = LookupResult::ALL.map(LookupResult::label);
         new.counters_of("waxseal_policy_lookups_total", ["source", "result"], [MX, DANE, MTA_STS], &results)
     };
+    /// What is in the caches.
+    cache_entries: ByWord<IntGaugeVec> =
+        |new| new.gauge_by("waxseal_cache_entries", "cache", Cached::ALL.map(Cached::label));
+    /// Questions that a cache could answer.
+    cache_hits: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_cache_hits_total", "cache", Cached::ALL.map(Cached::label));
+    /// Questions that a cache could not answer.
+    cache_misses: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_cache_misses_total", "cache", Cached::ALL.map(Cached::label));
+    /// Messages to the domains that the operator lists that an MX accepted.
+    domain_deliveries: IntCounterVec = |new| {
+        new.counters("waxseal_domain_deliveries_total", &["domain", "encryption", "authentication"])
+    };
+    /// Legs to the domains that the operator lists that were kept back because no MX proved what the policy asks for.
+    domain_blocked: IntCounterVec =
+        |new| new.counters("waxseal_domain_blocked_total", &["domain", "reason"]);
+    /// The counters of these domains.
+    listed: Listed = |_| Ok(Listed::default());
     /// Sessions of MTAs at this moment.
     sessions: ByWord<IntGaugeVec> = |new| new.gauge_by("waxseal_sessions", "listener", listeners());
     /// Sessions of MTAs since the start.
     sessions_total: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_sessions_total", "listener", listeners());
     /// MTAs, commands and messages that waxseal turned away, whatever the destination.
-    refused: IntCounterVec = |new| {
+    refused: ByTwo = |new| {
         let reasons = Refusal::ALL.map(Refusal::label);
         new.counters_of("waxseal_refused_total", ["listener", "reason"], listeners(), &reasons)
     };
@@ -128,13 +151,16 @@ metrics! {
     /// Messages that went over a connection that had carried one before.
     reuses: IntCounter = |new| new.counter("waxseal_upstream_reuses_total");
     /// Connections that were passed through untouched: nothing is known of the mail in them.
-    passthrough: IntCounterVec = |new| {
+    passthrough: ByTwo = |new| {
         let reasons = Untouched::ALL.map(Untouched::label);
         new.counters_of("waxseal_passthrough_total", ["listener", "reason"], listeners(), &reasons)
     };
     /// Reloads of the configuration.
     reloads: ByWord<IntCounterVec> =
         |new| new.counter_by("waxseal_config_reloads_total", "result", ["ok", "failed"]);
+    /// 1 if the last reload worked, or there was none; 0 if what is in force is older than what is written.
+    last_reload_successful: IntGauge =
+        |new| new.gauge("waxseal_config_last_reload_successful");
     /// When the configuration in force was loaded, in seconds since 1970.
     last_reload: IntGauge = |new| new.gauge("waxseal_config_last_reload_timestamp_seconds");
     /// Rules in force, one for each pattern and sender.
@@ -216,6 +242,7 @@ impl Metrics {
         let metrics = Self::declared(registry)?;
         let version = env!("CARGO_PKG_VERSION");
         metrics.build_info.with_label_values(&[version]).set(1);
+        metrics.last_reload_successful.set(1);
         Ok(metrics)
     }
 
@@ -231,9 +258,9 @@ impl Metrics {
             now: Counts {
                 sealed,
                 open,
-                blocked: sum(&self.blocked),
+                blocked: sum(self.blocked.vector()),
             },
-            would_block: sum(&self.would_block),
+            would_block: sum(self.would_block.vector()),
             failed: sum(self.failures.vector()),
             rejected: sum(self.rejected.vector()),
         }
@@ -249,6 +276,23 @@ impl Metrics {
         self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
         self.last_reload
             .set(i64::try_from(now.0).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what becomes of mail to these domains from now on, and of no others.
+    pub fn list(&self, domains: &[Domain]) {
+        self.listed
+            .replace(domains, &self.domain_deliveries, &self.domain_blocked);
+    }
+
+    /// Takes note of how the caches are used.
+    pub fn caches(&self, uses: impl IntoIterator<Item = CacheUse>) {
+        for one in uses {
+            let word = one.cache.label();
+            let entries = i64::try_from(one.entries).unwrap_or(i64::MAX);
+            self.cache_entries.of(word).set(entries);
+            self.cache_hits.of(word).inc_by(one.hits);
+            self.cache_misses.of(word).inc_by(one.misses);
+        }
     }
 
     /// Takes note of a probe of the name servers: whether one of them proved its answer.
@@ -280,6 +324,8 @@ impl Metrics {
             Reloaded::Failed => "failed",
         };
         self.reloads.of(word).inc();
+        self.last_reload_successful
+            .set((result == Reloaded::Ok).into());
     }
 
     fn session_opened(&self, listener: &str) {
@@ -288,8 +334,7 @@ impl Metrics {
     }
 
     fn refused(&self, listener: &str, refusal: Refusal) {
-        let labels = [listener, refusal.label()];
-        self.refused.with_label_values(&labels).inc();
+        self.refused.of(listener, refusal.label()).inc();
     }
 
     fn map(&self, event: MapEvent) {
@@ -323,10 +368,11 @@ impl Metrics {
                 let class = if reply.code() >= 500 { "5xx" } else { "4xx" };
                 self.rejected.of(class).inc();
             }
-            End::Failed(failure) if failure.is_about_policy() => self
-                .blocked
-                .with_label_values(&[outcome.policy.label(), failure.reason()])
-                .inc(),
+            End::Failed(failure) if failure.is_about_policy() => {
+                let (policy, reason) = (outcome.policy.label(), failure.reason());
+                self.blocked.of(policy, reason).inc();
+                self.listed.blocked(&outcome.destination, reason);
+            }
             End::Failed(failure) => self.failures.of(failure.reason()).inc(),
             End::Abandoned => {}
         }
@@ -337,6 +383,7 @@ impl Metrics {
         let recipients = u64::try_from(outcome.recipients).unwrap_or(u64::MAX);
         self.deliveries.of(&link.seal, policy).inc();
         self.recipients.of(&link.seal, policy).inc_by(recipients);
+        self.listed.delivered(&outcome.destination, &link.seal);
         let observed = link.would_block.as_ref().map(|failure| (policy, failure));
         let tested = link
             .tested
@@ -344,9 +391,7 @@ impl Metrics {
             .and_then(|result| result.as_ref().err());
         let tested = tested.map(|failure| (Policy::MtaSts, failure));
         for (policy, failure) in observed.into_iter().chain(tested) {
-            self.would_block
-                .with_label_values(&[policy.label(), failure.reason()])
-                .inc();
+            self.would_block.of(policy.label(), failure.reason()).inc();
         }
     }
 
@@ -369,17 +414,11 @@ impl Observer for Metrics {
             Event::SessionClosed(listener) => self.sessions.of(listener.label()).dec(),
             Event::Refused(listener, refusal) => self.refused(listener.label(), refusal),
             Event::Lookup { result, elapsed } => {
-                self.lookups.with_label_values(&[MX, result.label()]).inc();
+                self.lookups.of(MX, result.label()).inc();
                 self.lookup_seconds.observe(elapsed.as_secs_f64());
             }
-            Event::TlsaLookup(result) => self
-                .lookups
-                .with_label_values(&[DANE, result.label()])
-                .inc(),
-            Event::MtaStsLookup(result) => self
-                .lookups
-                .with_label_values(&[MTA_STS, result.label()])
-                .inc(),
+            Event::TlsaLookup(result) => self.lookups.of(DANE, result.label()).inc(),
+            Event::MtaStsLookup(result) => self.lookups.of(MTA_STS, result.label()).inc(),
             Event::MtaStsFetch { result, .. } => {
                 let word = result.err().map_or(FETCHED, FetchError::result_type);
                 self.sts_fetches.of(word).inc();
@@ -400,10 +439,9 @@ impl Observer for Metrics {
             } => self.downgrades.of(kind.label()).inc(),
             // Numbers of what is lost, not of what comes back.
             Event::Downgrade { .. } => {}
-            Event::PassedThrough(listener, why) => self
-                .passthrough
-                .with_label_values(&[listener.label(), why.label()])
-                .inc(),
+            Event::PassedThrough(listener, why) => {
+                self.passthrough.of(listener.label(), why.label()).inc();
+            }
             Event::Outcome(outcome) => self.outcome(outcome),
             Event::Map(event) => self.map(event),
             Event::Pool(PoolEvent::Came) => self.pool.of(IDLE).inc(),

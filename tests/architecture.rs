@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and its floor. A module may import its own floor and those below.
-const FLOORS: [(&str, u8); 29] = [
+const FLOORS: [(&str, u8); 31] = [
     ("name", 0),
     ("time", 0),
     ("x509", 0),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 29] = [
     ("socketmap", 1),
     ("policy", 2),
     ("record", 2),
+    ("usage", 3),
     ("net", 3),
     ("store", 3),
     ("discover", 4),
@@ -32,6 +33,7 @@ const FLOORS: [(&str, u8); 29] = [
     ("app", 6),
     ("check", 6),
     ("simulate", 6),
+    ("doctor", 6),
     ("firewall", 6),
     ("cli", 6),
     ("log", 6),

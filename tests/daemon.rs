@@ -599,3 +599,22 @@ fn a_rule_by_command_is_in_force_at_once() {
             .contains("waxseal_config_reloads_total{result=\"ok\"} 2")
     );
 }
+
+#[test]
+fn the_doctor_hears_the_waxseal_that_runs() {
+    let daemon = Daemon::start(&config(9), &[]);
+    let admin = daemon.address("metrics on http://");
+    let found = format!(
+        "admin = {{ listen = '{admin}' }}\ndns = {{ servers = ['127.0.0.1:9'], dnssec = 'off' }}\nlistener = [{{ kind = 'relay', listen = '{}' }}]\n",
+        daemon.address("relay on ")
+    );
+    fs::write(daemon.folder.path().join("found.toml"), found).unwrap();
+    let arguments = ["doctor", "--config", "found.toml"];
+    let output = command(daemon.folder.path(), &arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("running        ready for mail\n"), "{text}");
+    let held = text
+        .matches("in use, as it should be: a waxseal runs here")
+        .count();
+    assert_eq!(held, 2, "{text}");
+}

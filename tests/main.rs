@@ -21,9 +21,11 @@
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |
 //! | `suite::admin` | the admin endpoint: who may do what there, from where, and what it tells |
+//! | `suite::metrics` | metrics of caches, of listed domains, of reloads |
 //! | `suite::attacks` | injection behind STARTTLS, smuggling, hostile replies |
 //! | `suite::audit` | the story of a delivery, told by its id: in the reply, in the audit log, to whoever asks |
 //! | `suite::check` | `waxseal check` against what mail meets |
+//! | `suite::doctor` | `waxseal doctor` and mail servers that greet, or do not |
 //! | `suite::simulate` | `waxseal simulate`: a mail log against rules, `data/simulate.facts` and `data/simulate.connect` |
 //!
 //! Beside it: `daemon` and `command_line` (the program as a child process), `architecture` (who may import whom).

@@ -115,6 +115,13 @@ HELD_BACK = [
         once: greylisting, or your address is on a block list. Many 5xx: wrong addresses, or your mail is taken for spam.""",
         stack="normal",
     ),
+    Graph(
+        25, "Downgrades, in the last hour", {"{{kind}}": "sum by (kind) (increase(waxseal_downgrades_total{@selected}[1h]))"},
+        """MX hosts that showed less than before. starttls: TLS worked and does not any more. authentication: the host was proven, and
+        now nothing proves who it is. `waxseal host list --lost` names them; ask their postmasters. Many at once: somebody near you takes
+        STARTTLS away. With [tls] downgrade = "defer" their mail waits.""",
+        stack="normal", width=24,
+    ),
 ]
 
 MTAS = [
@@ -138,6 +145,19 @@ MTAS = [
         too-big: above [message] max_size.""",
         width=8,
     ),
+    Graph(
+        34, "Passed through untouched, connections per minute",
+        {"{{listener}} {{reason}}": that_occurred("waxseal_passthrough_total", "listener, reason")},
+        """Connections of which waxseal saw nothing. bypass: their destination is in a network that the listener leaves alone. starttls: the MTA
+        does TLS with the MX itself. What is not meant to pass like that is a listener set up wrongly.""",
+        stack="normal",
+    ),
+    Graph(
+        35, "Questions of Postfix, per minute", {"{{result}}": that_occurred("waxseal_socketmap_requests_total", "result")},
+        """Requests to the policy table, for a Postfix that delivers by itself. temp: nobody knows at present, and the mail waits in Postfix: look at
+        the resolver. perm: a rule cannot be said in Postfix's words, or a name is broken: the log tells which.""",
+        stack="normal",
+    ),
 ]
 
 INSTANCES = [
@@ -153,6 +173,23 @@ INSTANCES = [
     ),
 ]
 
+DOMAINS = [
+    Graph(
+        51, "Listed domains, messages per minute",
+        {"{{domain}} {{encryption}}": that_occurred("waxseal_domain_deliveries_total", "domain, encryption")},
+        """Messages to the domains that you list under [metrics] domains, sealed and open. Empty without a list. If a partner's mail turns to
+        plaintext, ask `waxseal check DOMAIN --connect`.""",
+        stack="normal",
+    ),
+    Graph(
+        52, "Listed domains, held back per minute",
+        {"{{domain}} {{reason}}": that_occurred("waxseal_domain_blocked_total", "domain, reason")},
+        """Mail to the listed domains that was held back, and why; it waits in the MTA's queue. Tell the domain's postmaster, or write a rule
+        with an expiry date if the mail cannot wait.""",
+        stack="normal",
+    ),
+]
+
 DASHBOARD = Dashboard(
     "waxseal-overview", "waxseal: overview",
     "How much mail left sealed or open, what was held back and why. Every panel says what to do when it looks wrong: point at its (i).",
@@ -162,5 +199,6 @@ DASHBOARD = Dashboard(
         (102, "What did not leave", HELD_BACK),
         (103, "MTAs", MTAS),
         (104, "By instance", INSTANCES),
+        (105, "Listed domains", DOMAINS),
     ],
 )

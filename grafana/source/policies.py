@@ -11,6 +11,11 @@ def failed_share(source):
     return f'{failed} / sum(rate({LOOKUPS}{{source="{source}", @selected}}[$__rate_interval]))'
 
 
+def cached_share():
+    hits, misses = (f"sum by (cache) (rate(waxseal_cache_{what}_total{{@selected}}[$__rate_interval]))" for what in ("hits", "misses"))
+    return f"{hits} / ({hits} + {misses})"
+
+
 GLANCE = [
     Number(
         1, "DNSSEC works", "min(waxseal_dnssec_ok{@selected})",
@@ -119,19 +124,41 @@ CONFIGURATION = [
         31, "Reloads in the last hour", {"{{result}}": "sum by (result) (increase(waxseal_config_reloads_total{@selected}[1h]))"},
         """A failed reload keeps the old configuration: what you wrote is not in force. `waxseal config check` says what is wrong and where.
         Mend it and reload; a restart with a broken file would fail.""",
-        width=8,
+        width=12,
     ),
     Graph(
         32, "Configuration in force for, by instance", {"{{instance}}": "time() - waxseal_config_last_reload_timestamp_seconds{@selected}"},
         """The age of what is in force on each instance. In a fleet the lines should lie together; one that stays above the others missed
         a change.""",
-        unit="dtdurations", width=8,
+        unit="dtdurations", width=12,
     ),
     Graph(
         33, "Rules in force, by instance", {"{{instance}}": "waxseal_rules{@selected}"},
         """All machines of a fleet should have the same number. If one differs, its policies folder is out of date: bring the files there and
         reload.""",
-        width=8,
+        width=12,
+    ),
+    Graph(
+        34, "Last reload worked, by instance", {"{{instance}}": "waxseal_config_last_reload_successful{@selected}"},
+        """1: the last reload worked, or there was none. 0: what is in force is older than what is written, and a restart would fail.
+        `waxseal config check` names the file and the line.""",
+        most=1,
+    ),
+]
+
+CACHES = [
+    Graph(
+        41, "Answered from memory, share",
+        {"{{cache}}": cached_share()},
+        """The part of the questions that a cache could answer. dns and mta-sts grow with the mail to the same destinations; if dns falls, mail goes to
+        many new ones, or [dns] cache_entries is too small. dns-failures and dead-addresses spare mail the wait for what has just
+        failed: a rise means an outage.""",
+        unit="percentunit", most=1,
+    ),
+    Graph(
+        42, "In memory, entries", {"{{cache}}": "sum by (cache) (waxseal_cache_entries{@selected})"},
+        """What the caches hold, over all instances. dead-addresses and dns-failures grow when the line or the resolver fails. dns is bounded by [dns]
+        cache_entries, dead-addresses by [mx] dead_entries; the others have room for 100000.""",
     ),
 ]
 
@@ -143,5 +170,6 @@ DASHBOARD = Dashboard(
         (101, "Look-ups", LOOKUPS_OF),
         (102, "MTA-STS and its store", MTA_STS),
         (103, "Configuration", CONFIGURATION),
+        (104, "Caches", CACHES),
     ],
 )

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::limit;
+use super::paging::limit;
 use super::{Admin, Problem};
 use crate::name::{Destination, NameError};
 use crate::policy::delivery_id::{DeliveryId, NotAnId};

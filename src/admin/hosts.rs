@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::limit;
+use super::paging::limit;
 use super::{Admin, Problem};
 use crate::name::{Host, NameError};
 use crate::policy::downgrade::Guard;
-use crate::store::{KeptHost, StoreError};
+use crate::store::{KeptHost, StoreError, Which};
 
 /// A remembered host, as programs read it. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -96,8 +96,13 @@ impl From<HostError> for Problem {
 
 /// Whoever knows the hosts.
 pub trait HostDesk: Send + Sync {
-    /// At most `limit` hosts of those behind `after`.
-    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>>;
+    /// At most `limit` of these hosts, those behind `after`.
+    fn list(
+        &self,
+        which: Which,
+        after: Option<Host>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<HostPage, HostError>>;
     /// What is remembered of one host.
     fn show<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<HostView, HostError>>;
     /// Forgets it: what it shows next is what it has shown best.
@@ -109,31 +114,35 @@ fn host(text: &str) -> Result<Host, HostError> {
         .map_err(|error| HostError::NotAHost(text.to_owned(), error))
 }
 
-/// Which page.
+/// Which hosts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
-    /// The host behind which the page begins.
+pub(super) struct Filter {
+    /// Only hosts that show less than before.
+    #[serde(default)]
+    lost: bool,
+    /// The name behind which the page begins.
     after: Option<String>,
-    /// How many hosts to show, 100 unless told.
+    /// How many to show, 100 unless told.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
 /// What MX hosts have shown
-#[utoipa::path(get, path = "/api/v1/hosts", params(Page), responses(
+#[utoipa::path(get, path = "/api/v1/hosts", params(Filter), responses(
     (status = 200, body = HostPage),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     Shared(admin): Shared<Admin>,
-    page: Result<Query<Page>, QueryRejection>,
+    filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<HostPage>, Problem> {
-    let Query(page) = page?;
-    let after = page.after.as_deref().map(host).transpose()?;
-    let limit = limit(page.limit)?;
-    Ok(Json(admin.hosts.list(after, limit).await?))
+    let Query(filter) = filter?;
+    let which = if filter.lost { Which::Lost } else { Which::All };
+    let after = filter.after.as_deref().map(host).transpose()?;
+    let limit = limit(filter.limit)?;
+    Ok(Json(admin.hosts.list(which, after, limit).await?))
 }
 
 /// What one MX host has shown
@@ -148,11 +157,10 @@ pub(super) async fn show(
     Shared(admin): Shared<Admin>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<HostView>, Problem> {
-    let host = host(&name?)?;
-    Ok(Json(admin.hosts.show(&host).await?))
+    Ok(Json(admin.hosts.show(&host(&name?)?).await?))
 }
 
-/// Forget a host; what it shows next is what it has shown best
+/// Forget an MX host: what it shows next is what it has shown best
 #[utoipa::path(delete, path = "/api/v1/hosts/{host}",
     params(("host" = String, Path, description = "The MX host")),
     responses(
@@ -164,7 +172,6 @@ pub(super) async fn forget(
     Shared(admin): Shared<Admin>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    let host = host(&name?)?;
-    admin.hosts.forget(&host).await?;
+    admin.hosts.forget(&host(&name?)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

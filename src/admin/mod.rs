@@ -35,6 +35,7 @@ mod deliveries;
 mod hosts;
 mod openapi;
 mod page;
+mod paging;
 mod policies;
 mod problem;
 mod readiness;

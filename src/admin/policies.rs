@@ -6,9 +6,9 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::problem::limit;
+use super::paging::Page;
 use super::{Admin, Problem};
 use crate::name::{Domain, NameError};
 use crate::store::Kept;
@@ -129,18 +129,6 @@ pub trait PolicyDesk: Send + Sync {
     fn forget<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(), PolicyError>>;
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Page {
-    /// The domain behind which the page begins.
-    after: Option<String>,
-    /// How many policies to show, 100 unless told.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-}
-
 impl From<PolicyError> for Problem {
     fn from(error: PolicyError) -> Self {
         let status = match error {
@@ -171,7 +159,7 @@ pub(super) async fn list(
 ) -> Result<Json<PolicyPage>, Problem> {
     let Query(page) = page?;
     let after = page.after.as_deref().map(domain).transpose()?;
-    let limit = limit(page.limit)?;
+    let limit = page.limit()?;
     Ok(Json(admin.policies.list(after, limit).await?))
 }
 

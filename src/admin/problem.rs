@@ -7,10 +7,6 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Things on one page, unless the question says otherwise; and at most.
-const PAGE: u32 = 100;
-const MOST: u32 = 1000;
-
 /// RFC 9457 §3: what is wrong. The type is `about:blank`, so that the title is that of the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -47,17 +43,6 @@ impl From<JsonRejection> for Problem {
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
-    }
-}
-
-/// How many things go on a page.
-pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
-    match asked.unwrap_or(PAGE) {
-        limit @ 1..=MOST => Ok(limit),
-        other => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("`limit` is a number from 1 to {MOST}, and not {other}"),
-        )),
     }
 }
 

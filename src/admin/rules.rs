@@ -11,7 +11,7 @@ pub(super) mod change;
 
 pub use change::{ChangeError, ChangeView, NewRule, RuleDesk, RuleScope};
 
-use super::problem::limit;
+use super::paging::limit;
 use super::{Admin, Problem};
 
 /// Nobody has so many rules.

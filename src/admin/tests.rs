@@ -378,8 +378,10 @@ async fn hosts_are_listed_shown_and_forgotten() {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         (status.to_owned(), body)
     };
-    let (_, page) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
-    assert_eq!(page["next"], "Some(b.example) 7");
+    let (_, page): (_, Value) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;
+    assert_eq!(page["next"], "All Some(b.example) 7");
+    let (_, lost) = ask("GET /api/v1/hosts?lost=true").await;
+    assert_eq!(lost["next"], "Lost None 100");
     let (_, host) = ask("GET /api/v1/hosts/MX.a.example").await;
     assert_eq!(host, page["hosts"][0]);
     assert_eq!(host["best"], "dane");

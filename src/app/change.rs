@@ -114,9 +114,10 @@ fn refusal(error: &RuleError) -> ChangeError {
     match error {
         RuleError::Config(_) => ChangeError::Wrong(why),
         RuleError::Unknown(_) => ChangeError::Unknown(why),
-        RuleError::Elsewhere { .. } | RuleError::Shared { .. } | RuleError::Expired { .. } => {
-            ChangeError::NotOurs(why)
-        }
+        RuleError::Nowhere(_)
+        | RuleError::Elsewhere { .. }
+        | RuleError::Shared { .. }
+        | RuleError::Expired { .. } => ChangeError::NotOurs(why),
         RuleError::Write { .. } => ChangeError::Failed(why),
     }
 }

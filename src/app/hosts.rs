@@ -20,6 +20,7 @@ use crate::discover::HostMemory;
 use crate::name::Host;
 use crate::policy::downgrade::Guard;
 use crate::proxy::gate::Gate;
+use crate::store::Which;
 
 /// Hosts that are asked for at once.
 const PAGE: u32 = 1000;
@@ -39,10 +40,15 @@ impl GateHosts {
 }
 
 impl HostDesk for GateHosts {
-    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>> {
+    fn list(
+        &self,
+        which: Which,
+        after: Option<Host>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<HostPage, HostError>> {
         Box::pin(async move {
             let limit = limit as usize;
-            let page = self.memory.page(after.as_ref(), limit).await?;
+            let page = self.memory.page(which, after.as_ref(), limit).await?;
             let last = page.last().map(|(host, _)| host.to_string());
             let view = |(host, kept): &(Host, _)| HostView::of(host, kept, self.guard());
             Ok(HostPage {
@@ -78,9 +84,16 @@ fn no(host: &Host) -> impl FnOnce(No) -> HostError {
 }
 
 impl HostDesk for Remote {
-    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>> {
+    fn list(
+        &self,
+        which: Which,
+        after: Option<Host>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<HostPage, HostError>> {
         Box::pin(async move {
-            let page = self.page(after.map(|after| after.to_string()), limit).await;
+            let lost = (which == Which::Lost).then(|| ("lost", "true".to_owned()));
+            let after = after.map(|after| ("after", after.to_string()));
+            let page = self.page(limit, after.into_iter().chain(lost)).await;
             page.map_err(|no| HostError::Refused(no.to_string()))
         })
     }
@@ -104,12 +117,13 @@ impl HostDesk for Remote {
 pub(super) async fn run(config: &Config, args: &HostArgs) -> Result<(), Error> {
     let desk = desk(config).await?;
     match &args.command {
-        HostCommand::List => {
+        HostCommand::List { lost } => {
+            let which = if *lost { Which::Lost } else { Which::All };
             let ask = async |after| {
-                let page = desk.list(after, PAGE).await?;
+                let page = desk.list(which, after, PAGE).await?;
                 Ok((page.hosts, page.next))
             };
-            return print_all(layout(), args.json, ask).await;
+            return print_all(layout(which), args.json, ask).await;
         }
         HostCommand::Show { host } => print(&shown(&desk.show(host).await?, args.json)),
         HostCommand::Forget { host } => {
@@ -133,7 +147,7 @@ async fn desk(config: &Config) -> Result<Box<dyn HostDesk>, Error> {
     Ok(Box::new(GateHosts { memory, gates }))
 }
 
-fn layout() -> Layout<HostView> {
+fn layout(which: Which) -> Layout<HostView> {
     Layout {
         head: row("HOST", "BEST", "LAST SEEN", ""),
         line: |host| {
@@ -148,7 +162,10 @@ fn layout() -> Layout<HostView> {
                 &lost.unwrap_or_default(),
             )
         },
-        none: "no MX host is remembered\n",
+        none: match which {
+            Which::All => "no MX host is remembered\n",
+            Which::Lost => "no MX host shows less than before\n",
+        },
     }
 }
 

@@ -14,6 +14,7 @@ use crate::admin::{LastReload, Readiness, Reload};
 use crate::config::{Config, load_rules};
 use crate::discover::MtaStsPolicies;
 use crate::metrics::{Metrics, Reloaded};
+use crate::name::Domain;
 use crate::net::resolver::{DnsResolver, DnsSettings, Health, InForce, SetupError};
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
@@ -25,8 +26,8 @@ const HOURLY: Duration = Duration::from_hours(1);
 const UNTIL_IT_WORKS: Duration = Duration::from_mins(1);
 /// And how often while no mail leaves.
 const WHILE_MAIL_WAITS: Duration = Duration::from_secs(5);
-/// How often waxseal looks for MTA-STS policies whose turn has come.
-const POLICY_ROUND: Duration = Duration::from_mins(1);
+/// How often waxseal looks after what is remembered.
+const STORE_ROUND: Duration = Duration::from_mins(1);
 /// How often waxseal looks for idle connections whose time is over.
 const POOL_ROUND: Duration = Duration::from_secs(1);
 /// How often waxseal looks for rules that have expired.
@@ -43,6 +44,13 @@ pub(super) struct Reloader {
     pub(super) one_at_a_time: Arc<Mutex<()>>,
 }
 
+/// What is to come into force.
+struct Next {
+    gate: Gate,
+    resolver: DnsResolver,
+    listed_domains: Vec<Domain>,
+}
+
 impl Reload for Reloader {
     fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async {
@@ -50,10 +58,10 @@ impl Reload for Reloader {
             let turn = Arc::new(Arc::clone(&self.one_at_a_time).lock_owned().await);
             tracing::info!("reading configuration and rules again");
             let result = match self.read(Arc::clone(&turn)).await {
-                Ok((gate, resolver)) => {
+                Ok(next) => {
                     // A reload is what follows when somebody has mended a name server.
-                    self.probe(&resolver).await;
-                    Ok(self.put(gate, resolver))
+                    self.probe(&next.resolver).await;
+                    Ok(self.put(next))
                 }
                 Err(error) => Err(error),
             };
@@ -84,7 +92,7 @@ impl Reloader {
     }
 
     /// Builds the next gate; keeps `turn` to the end, even where nobody waits for the result any more.
-    async fn read(&self, turn: impl Send + 'static) -> Result<(Gate, DnsResolver), String> {
+    async fn read(&self, turn: impl Send + 'static) -> Result<Next, String> {
         let source = self.source.clone();
         let lasting = self.lasting.clone();
         let old = (self.gates.load_full(), self.resolver.load_full());
@@ -95,23 +103,40 @@ impl Reloader {
         built.await.map_err(|error| error.to_string())?
     }
 
-    fn put(&self, gate: Gate, resolver: DnsResolver) -> String {
-        let rules = gate.rules.iter().count();
+    fn put(&self, next: Next) -> String {
+        let rules = next.gate.rules.iter().count();
         self.metrics.in_force(rules, self.lasting.clock.now());
-        self.resolver.store(Arc::new(resolver));
-        self.gates.store(Arc::new(gate));
+        self.metrics.list(&next.listed_domains);
+        self.resolver.store(Arc::new(next.resolver));
+        self.gates.store(Arc::new(next.gate));
         format!("reloaded: {rules} rules (listeners and log settings change with a restart)")
     }
 
-    /// Counts and shows how the MTA-STS policies and their store stand.
-    async fn count_policies(&self, policies: &MtaStsPolicies) {
-        let health = policies.store_health();
+    /// The metrics, with how the caches are used by now.
+    pub(super) fn render(&self) -> String {
+        let dns = self.resolver.load().cache_use();
+        let dead = self.lasting.dead.cache_use();
+        self.metrics.caches([dns, dead]);
+        self.metrics.caches(self.gates.load().discover.cache_uses());
+        let text = self.metrics.render();
+        text.unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    /// Tries the place of the store again, drops what no mail needs, and counts and shows how the store is.
+    async fn look_after_store(&self) {
+        self.lasting.memory.recover().await;
+        self.lasting.hosts.tidy().await;
+        let health = self.lasting.memory.health();
         self.metrics.store(health.degraded.is_none());
+        self.readiness.stored(health);
+    }
+
+    /// Counts how the MTA-STS policies stand.
+    async fn count_policies(&self, policies: &MtaStsPolicies) {
         // Without an answer the numbers stay what they were; the health of the store tells why.
         if let Ok(stats) = policies.stats().await {
             self.metrics.policies(&stats, self.lasting.clock.now());
         }
-        self.readiness.stored(health);
     }
 
     /// Probes the name servers; counts and shows what came of it, and logs it where it is news.
@@ -169,7 +194,7 @@ fn next_gate(
     lasting: &Lasting,
     old: &Gate,
     resolver: &DnsResolver,
-) -> Result<(Gate, DnsResolver), String> {
+) -> Result<Next, String> {
     let config = Config::load(source).map_err(|error| error.to_string())?;
     let set = load_rules(&config).map_err(|error| error.to_string())?;
     // A folder that is gone, or not mounted, is no order to run without rules.
@@ -182,7 +207,11 @@ fn next_gate(
     let resolver = next_resolver(&config.dns, resolver).map_err(|error| error.to_string())?;
     let gate =
         build::gate(&config, set.rules, &resolver, lasting).map_err(|error| error.to_string())?;
-    Ok((gate, resolver))
+    Ok(Next {
+        gate,
+        resolver,
+        listed_domains: config.listed_domains,
+    })
 }
 
 /// The resolver in use, with all it knows, unless other servers or another word on DNSSEC are wanted.
@@ -194,17 +223,17 @@ fn next_resolver(settings: &DnsSettings, old: &DnsResolver) -> Result<DnsResolve
     }
 }
 
-/// Fetches MTA-STS policies again before they expire, for ever, and counts how they stand; forgets hosts that
-/// no mail needs.
-pub(super) async fn keep_policies(reloader: Arc<Reloader>) {
+/// Looks after what is remembered, for ever: fetches MTA-STS policies again before they expire, forgets hosts that
+/// no mail needs, and counts how all of that stands.
+pub(super) async fn keep_store(reloader: Arc<Reloader>) {
     loop {
-        reloader.lasting.hosts.tidy().await;
+        reloader.look_after_store().await;
         let gate = reloader.gates.load_full();
         if let Some(policies) = gate.discover.policies() {
             policies.refresh_due().await;
             reloader.count_policies(policies).await;
         }
-        tokio::time::sleep(POLICY_ROUND).await;
+        tokio::time::sleep(STORE_ROUND).await;
     }
 }
 

@@ -56,23 +56,14 @@ impl Remote {
         }))
     }
 
-    /// Shows the token, where there is one.
-    fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        let request = self.client.request(method, url);
-        match &self.bearer {
-            Some(bearer) => request.header(header::AUTHORIZATION, bearer),
-            None => request,
-        }
-    }
-
-    /// Asks for the page behind `after`.
+    /// Asks for at most `limit` things, and says which.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
-        after: Option<String>,
         limit: u32,
+        which: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<T, No> {
         let mut query = vec![("limit", limit.to_string())];
-        query.extend(after.map(|after| ("after", after)));
+        query.extend(which);
         self.send(Method::GET, &[], &query).await
     }
 
@@ -85,6 +76,12 @@ impl Remote {
         self.send(method, steps, &[]).await
     }
 
+    /// What this path says, whatever its status.
+    pub(super) async fn whatever(&self) -> Result<serde_json::Value, No> {
+        let response = self.request(Method::GET, self.base.clone()).send().await;
+        response_json(response.map_err(|error| broken(&error))?).await
+    }
+
     /// Orders what this path does; the answer is one line for people.
     pub(super) async fn order(&self) -> Result<String, No> {
         let response = self.request(Method::POST, self.base.clone()).send().await;
@@ -94,6 +91,14 @@ impl Remote {
         }
         let told = response.text().await.map_err(|error| broken(&error))?;
         Ok(told.trim_end().to_owned())
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.bearer {
+            Some(bearer) => request.header(header::AUTHORIZATION, bearer),
+            None => request,
+        }
     }
 
     async fn send<T: DeserializeOwned>(

@@ -83,7 +83,8 @@ fn draft(args: &RuleAddArgs, now: UnixTime) -> Draft {
         floor: args.floor.clone(),
         matches: args.matches.clone(),
         fingerprints: args.fingerprints.clone(),
-        ca_file: args.ca_file.clone(),
+        // What is typed is seen from here, what is written from the folder of the rules.
+        ca_file: args.ca_file.as_deref().map(absolute),
         servername: args.servername.clone(),
         min_version: args.min_version.clone(),
         mta_sts: args.no_mta_sts.then_some(false),
@@ -92,6 +93,11 @@ fn draft(args: &RuleAddArgs, now: UnixTime) -> Draft {
         reason: args.reason.clone(),
         expires,
     }
+}
+
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    absolute.as_deref().unwrap_or(path).display().to_string()
 }
 
 fn scope(args: &ScopeArgs) -> Scope {

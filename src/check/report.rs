@@ -12,6 +12,7 @@ use crate::dane::{self, Record};
 use crate::name::Domain;
 use crate::policy::authorize::Authorized;
 use crate::policy::decide::Decision;
+use crate::policy::downgrade::Sight;
 use crate::policy::facts::{Addresses, Dane, HostFacts, Hosts};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
@@ -247,6 +248,13 @@ fn write_proof(out: &mut String, proof: &Result<Authorized, Failure>) -> std::fm
             if let Some(failure) = proof.would_block() {
                 writeln!(out, "          would be blocked: {failure}")?;
             }
+            if let Sight::Lost(kind) = proof.sight() {
+                let kind = kind.label();
+                writeln!(
+                    out,
+                    "          DOWNGRADE: {kind} is lost, which the host has shown before"
+                )?;
+            }
             match proof.tested() {
                 Some(Ok(())) => writeln!(out, "          passes the tested MTA-STS policy"),
                 Some(Err(failure)) => {
@@ -353,6 +361,10 @@ fn inspection_json(inspected: &Inspected) -> Value {
         })).collect::<Vec<_>>(),
         "authentication": proof.ok().map(|proof| proof.authentication().label()),
         "would_block": would_block.map(Failure::to_string),
+        "downgrade": proof.ok().and_then(|proof| match proof.sight() {
+            Sight::Lost(kind) => Some(kind.label()),
+            Sight::Kept | Sight::InPart => None,
+        }),
         "mta_sts_testing": proof.ok().and_then(Authorized::tested).map(|tested| {
             tested.as_ref().err().map_or("passed".to_owned(), Failure::to_string)
         }),

@@ -35,7 +35,7 @@ pub struct FirewallArgs {
     #[arg(long, value_enum, default_value_t = By::Redirect)]
     pub by: By,
 
-    /// Address and port of the transparent listener, once for each address family
+    /// Address and port of the transparent listener, once for each address family; beyond loopback for --from gateway
     #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:10026", "[::1]:10026"])]
     pub listen: Vec<SocketAddr>,
 

@@ -135,9 +135,9 @@ pub struct RuleAddArgs {
     #[arg(long = "fingerprint", value_name = "SHA256")]
     pub fingerprints: Vec<String>,
 
-    /// secure: CA certificates to trust instead of those of [tls]
+    /// secure: CA certificates to trust instead of the usual ones
     #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<String>,
+    pub ca_file: Option<PathBuf>,
 
     /// Name for SNI: hostname, nexthop or a name
     #[arg(long, value_name = "NAME")]

@@ -11,7 +11,7 @@ Examples:
   waxseal simulate --domains customers.txt --rules stricter/ --csv > stricter.csv
 
 A log is one of Postfix or Exim, plain or packed with gzip; only domains are kept of it. What is found out is not
-remembered, and no mail is sent.
+remembered, and no mail is sent. Rules with `senders` do not count: it is asked for anybody's mail.
 
   sealed         leaves only to a server that proves who it is (dane, pkix, fingerprint)
   encrypted      leaves with TLS, to whoever answers

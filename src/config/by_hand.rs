@@ -32,6 +32,12 @@ pub enum RuleError {
     /// The set would not load.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It is not known where the waxseal that runs has its rules.
+    #[error(
+        "there is no configuration file and no folder `{}` here; go where waxseal runs, or name its configuration with --config",
+        .0.display()
+    )]
+    Nowhere(PathBuf),
     /// No rule is about that.
     #[error("{0}")]
     Unknown(String),
@@ -134,8 +140,11 @@ impl<'a> ByHand<'a> {
             path: path.clone(),
             error,
         };
-        if matches!(config.policies, Policies::Default(_)) {
-            fs::create_dir_all(folder).map_err(failed)?;
+        if matches!(config.policies, Policies::Default(_)) && !folder.exists() {
+            if config.source.is_none() {
+                return Err(RuleError::Nowhere(folder.to_owned()));
+            }
+            fs::create_dir(folder).map_err(failed)?;
         }
         let turn = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
         // Of a folder that is missing the configuration tells more.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::values::{Endpoint, Hostname, LogLevel, NameServer, Network, Number, Size, Wait};
+use super::values::{
+    Endpoint, Hostname, ListedDomain, LogLevel, NameServer, Network, Number, Size, Wait,
+};
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +23,7 @@ pub(super) struct File {
     pub(super) seal: bool,
     pub(super) listener: Vec<Spanned<Listener>>,
     pub(super) admin: Admin,
+    pub(super) metrics: Metrics,
     pub(super) dns: Dns,
     pub(super) mta_sts: MtaSts,
     pub(super) store: Store,
@@ -45,6 +48,7 @@ impl Default for File {
                 Spanned::new(0..0, Listener::on_loopback(Kind::Lmtp, 10024)),
             ],
             admin: Admin::default(),
+            metrics: Metrics::default(),
             dns: Dns::default(),
             mta_sts: MtaSts::default(),
             store: Store::default(),
@@ -178,6 +182,13 @@ impl Default for Admin {
             tls_key: None,
         }
     }
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) domains: Vec<Spanned<ListedDomain>>,
 }
 
 /// `[dns]`
@@ -332,7 +343,7 @@ pub(super) struct Tls {
     pub(super) ca_files: Vec<Spanned<PathBuf>>,
     pub(super) plaintext_fallback: bool,
     pub(super) downgrade: Downgrade,
-    pub(super) downgrade_hold: Wait<60_000, 90>,
+    pub(super) downgrade_hold: Wait<60_000, 30>,
 }
 
 impl Default for Tls {

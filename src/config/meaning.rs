@@ -12,8 +12,10 @@ use super::file::{self, File};
 use super::values::Hostname;
 use super::{AuditSettings, Config, LogSettings, Policies, admin, dns, listener, tls};
 use crate::discover::AddressOrder;
+use crate::name::Domain;
 use crate::net::https::FetchSettings;
 use crate::policy::downgrade::{Guard, Response};
+use crate::policy::failure::Failure;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, MxSettings, PoolSettings, SealReply, Settings,
     Timeouts,
@@ -22,6 +24,10 @@ use crate::store::{self, Place};
 
 /// RFC 5321 §4.5.3.2.3: an MTA waits at least so long for the reply to RCPT, and many no longer.
 const RCPT_PATIENCE: Duration = Duration::from_mins(5);
+
+/// Domains with metrics of their own, and the time series of each: 5 of deliveries, the rest of blocked legs.
+const MAX_LISTED: usize = 100;
+const SERIES: usize = 5 + Failure::POLICY_REASONS.len();
 
 pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, ConfigError> {
     let mut warnings = warnings(&file, source);
@@ -35,6 +41,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         listeners: listener::for_mail(&file, source)?,
         maps: listener::for_questions(&file, source)?,
         admin: admin::listener(&file.admin, source)?,
+        listed_domains: listed_domains(&file, source)?,
         dns: dns::settings(&file.dns, source)?,
         mta_sts: mta_sts(&file),
         store: store(&file, source, &mut warnings),
@@ -80,6 +87,17 @@ fn no_address_twice(file: &File, source: Source<'_>) -> Result<(), ConfigError> 
         seen.push(address);
     }
     Ok(())
+}
+
+fn listed_domains(file: &File, source: Source<'_>) -> Result<Vec<Domain>, ConfigError> {
+    let listed = &file.metrics.domains;
+    if let Some(excess) = listed.get(MAX_LISTED) {
+        let message = format!(
+            "each domain has {SERIES} time series of its own; list {MAX_LISTED} of them at most"
+        );
+        return Err(source.error(&excess.span(), message));
+    }
+    Ok(listed.iter().map(|one| one.get_ref().0.clone()).collect())
 }
 
 fn mta_sts(file: &File) -> Option<FetchSettings> {

@@ -20,6 +20,7 @@ use ipnet::IpNet;
 
 use crate::discover::AddressOrder;
 use crate::mapserver;
+use crate::name::Domain;
 use crate::net::https::FetchSettings;
 use crate::net::resolver::DnsSettings;
 use crate::policy::requirement::Roots;
@@ -74,6 +75,8 @@ pub struct Config {
     pub maps: Vec<mapserver::Listener>,
     /// Where the admin endpoint listens, unless it is switched off.
     pub admin: Option<crate::admin::Listener>,
+    /// Domains that have metrics of their own.
+    pub listed_domains: Vec<Domain>,
     /// How DNS is asked.
     pub dns: DnsSettings,
     /// How MTA-STS policies are fetched; `None` = MTA-STS is switched off.

@@ -148,6 +148,14 @@ const WRONG: &[(&str, &str)] = &[
         "[admin]\ntls_key = 'x'",
         "1:1: `tls_key` without `tls_certificate`; add the certificate",
     ),
+    (
+        "[metrics]\ndomains = ['a.example', 'b..example']",
+        "2:25: `b..example` is not a domain (a label of the name is empty or longer than 63 characters); write one such as \"example.com\"",
+    ),
+    (
+        "[tls]\ndowngrade_hold = '31days'",
+        "2:18: `31days` is too long; the most is 30days",
+    ),
     // Listeners.
     (
         "listener = []",
@@ -413,5 +421,19 @@ fn a_named_file_that_is_missing_is_an_error() {
     assert_eq!(
         error.to_string(),
         "/nonexistent/w.toml: cannot be read: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn a_hundred_domains_have_metrics_of_their_own_at_most() {
+    let listing = |count: usize| {
+        let domains: Vec<String> = (0..count).map(|at| format!("'d{at}.example'")).collect();
+        parse(&format!("[metrics]\ndomains = [{}]", domains.join(", ")))
+    };
+    assert_eq!(listing(100).unwrap().listed_domains.len(), 100);
+    let error = listing(101).unwrap_err();
+    assert_eq!(
+        error.message,
+        "each domain has 22 time series of its own; list 100 of them at most"
     );
 }

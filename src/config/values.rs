@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::name::Destination;
+use crate::name::{Destination, Domain};
 
 /// A value that is written as a string.
 pub(super) trait Written: FromStr<Err = String> {
@@ -93,6 +93,7 @@ written! {
     Endpoint: "an address and port such as \"127.0.0.1:10025\"",
     NameServer: "an address such as \"127.0.0.1\" or \"[::1]:5353\"",
     Hostname: "a name such as \"mail.example.com\"",
+    ListedDomain: "a domain such as \"example.com\"",
     LogLevel: "a level such as \"info\"",
 }
 
@@ -330,6 +331,26 @@ impl FromStr for Hostname {
             format!("`{text}` is not a host name ({error}); write one such as \"mail.example.com\" or \"[192.0.2.1]\"")
         })?;
         Ok(Self(name.to_string()))
+    }
+}
+
+/// A domain that has metrics of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ListedDomain(pub(super) Domain);
+
+impl FromStr for ListedDomain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| {
+            format!("`{text}` is not a domain ({error}); write one such as \"example.com\"")
+        })
+    }
+}
+
+impl Serialize for ListedDomain {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
     }
 }
 

@@ -18,8 +18,9 @@ use tokio::time::timeout;
 use super::grumble;
 use crate::name::Host;
 use crate::policy::downgrade::{Guard, Known, Shown, Sight, Turn};
-use crate::store::{HostStore, KeptHost, StoreError};
+use crate::store::{HostStore, KeptHost, StoreError, Which};
 use crate::time::{Clock, UnixTime};
+use crate::usage::{self, CacheUse, Cached, Usage};
 
 /// Hosts that are known in memory, at most.
 const MAX_CACHED: u64 = 100_000;
@@ -43,6 +44,7 @@ const MAX_WAITING: usize = 10_000;
 pub struct HostMemory {
     store: Arc<dyn HostStore>,
     cache: Cache<Host, Entry>,
+    usage: Usage,
     clock: Arc<dyn Clock>,
     writer: mpsc::Sender<Job>,
     is_unread: Arc<AtomicBool>,
@@ -77,6 +79,7 @@ impl HostMemory {
                 .max_capacity(MAX_CACHED)
                 .expire_after(Lifetime)
                 .build(),
+            usage: Usage::default(),
             clock,
             writer,
             is_unread: Arc::default(),
@@ -85,11 +88,18 @@ impl HostMemory {
 
     /// What `host` has shown; none where it never had TLS, or where nobody can tell.
     pub async fn known(&self, host: &Host) -> Option<Known> {
-        let entry = self.cache.get_with_by_ref(host, self.stored(host)).await;
-        match entry {
+        let entry = self.cache.entry_by_ref(host);
+        let entry = entry.or_insert_with(self.stored(host)).await;
+        self.usage.answered(&entry);
+        match entry.into_value() {
             Entry::Kept(kept) => Some(kept.known),
             Entry::New | Entry::Unread => None,
         }
+    }
+
+    pub(super) fn cache_use(&self) -> CacheUse {
+        let entries = usage::entries(&self.cache);
+        self.usage.taken(Cached::Hosts, entries)
     }
 
     async fn stored(&self, host: &Host) -> Entry {
@@ -171,14 +181,15 @@ impl HostMemory {
         self.store.host(host).await
     }
 
-    /// At most `limit` hosts in the order of their names, those behind `after`.
+    /// At most `limit` of these hosts in the order of their names, those behind `after`.
     pub async fn page(
         &self,
+        which: Which,
         after: Option<&Host>,
         limit: usize,
     ) -> Result<Vec<(Host, KeptHost)>, StoreError> {
         self.written().await;
-        self.store.hosts(after, limit).await
+        self.store.hosts(which, after, limit).await
     }
 
     /// Forgets the hosts that no mail needs.
@@ -200,11 +211,18 @@ impl HostMemory {
 
 /// Writes down, one after the other, for as long as anybody remembers.
 async fn write(store: Arc<dyn HostStore>, mut jobs: mpsc::Receiver<Job>) {
+    let mut is_late = false;
     while let Some(job) = jobs.recv().await {
         match job {
             Job::Keep(host, kept) => {
                 let kept = timeout(WRITER_PATIENCE, store.keep_host(&host, kept)).await;
-                grumble(kept.unwrap_or_else(|_| Err(late())));
+                // Other troubles the store tells itself.
+                if kept.is_err() && !is_late {
+                    tracing::error!(
+                        "the store does not answer: what MX hosts show is not written down"
+                    );
+                }
+                is_late = kept.is_err();
             }
             // Who asked may have gone away.
             Job::Tell(tell) => drop(tell.send(())),

@@ -27,6 +27,7 @@ use crate::policy::facts::{MtaSts, NoMtaSts, Unknown};
 use crate::policy::outcome::{Event, Observer};
 use crate::store::{Kept, Store, StoreError};
 use crate::time::{Clock, UnixTime};
+use crate::usage::{self, CacheUse, Cached, Usage};
 
 mod refresh;
 
@@ -67,6 +68,7 @@ pub struct MtaStsPolicies {
 pub struct Memory {
     store: Arc<dyn Store>,
     known: Cache<Domain, Option<Arc<Kept>>>,
+    usage: Usage,
     attempts: Cache<Domain, Attempt>,
 }
 
@@ -98,6 +100,7 @@ impl Memory {
                 .max_capacity(MAX_KNOWN)
                 .expire_after(Lifetime)
                 .build(),
+            usage: Usage::default(),
             attempts: Cache::builder().max_capacity(MAX_ATTEMPTS).build(),
         }
     }
@@ -109,9 +112,19 @@ impl Memory {
         domain: &Domain,
         now: UnixTime,
     ) -> Result<Option<Arc<Kept>>, Arc<StoreError>> {
-        let from_store = self.known.try_get_with_by_ref(domain, self.stored(domain));
-        let kept = from_store.await?;
+        let entry = self.known.entry_by_ref(domain);
+        let entry = entry.or_try_insert_with(self.stored(domain)).await;
+        match &entry {
+            Ok(entry) => self.usage.answered(entry),
+            Err(_) => self.usage.miss(),
+        }
+        let kept = entry?.into_value();
         Ok(kept.filter(|kept| !kept.fetched.has_expired(now)))
+    }
+
+    pub(super) fn cache_use(&self) -> CacheUse {
+        let entries = usage::entries(&self.known);
+        self.usage.taken(Cached::MtaSts, entries)
     }
 
     async fn stored(&self, domain: &Domain) -> Result<Option<Arc<Kept>>, StoreError> {

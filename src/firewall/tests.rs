@@ -67,9 +67,9 @@ fn what_passes_through_is_redirected_or_taken_as_it_is() {
         redirect[3..],
         ["meta nfproto ipv4 meta l4proto tcp redirect to :2525"]
     );
-    let text = rules("--from gateway --by tproxy");
+    let text = rules("--from gateway --by tproxy --listen [::]:10027");
     assert!(
-        text.contains("tproxy ip6 to :10026 meta mark set 0x7761 accept"),
+        text.contains("tproxy ip6 to :10027 meta mark set 0x7761 accept"),
         "{text}"
     );
     assert!(
@@ -105,4 +105,10 @@ fn what_makes_no_sense_is_refused() {
         Error::NotLoopback(_)
     ));
     assert_eq!(refused("--only-user p --by tproxy"), Error::TproxyOfOwn);
+    // The default listeners are on loopback, and so is none that others reach.
+    assert!(matches!(refused("--from gateway"), Error::Loopback(_)));
+    assert!(matches!(
+        refused("--from gateway --by tproxy --listen [::1]:1"),
+        Error::Loopback(_)
+    ));
 }

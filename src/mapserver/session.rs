@@ -1,8 +1,10 @@
 //! One connection of Postfix: many requests, each answered in its turn.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -94,10 +96,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     /// Answers every request that has arrived whole.
     async fn answer_all(&mut self) -> Next {
+        let idle = self.server.waits.idle;
         loop {
             let reply = match self.inbox.pull() {
                 Ok(None) => return Next::Read,
-                Ok(Some(content)) => answer(self.server, content).await,
+                Ok(Some(content)) => {
+                    let mut asking = pin!(answer(self.server, content));
+                    let known = asking.as_mut().now_or_never();
+                    // What is known already does not wait for what is looked up.
+                    if known.is_none()
+                        && send(&mut self.stream, &mut self.output, idle).await == Next::Close
+                    {
+                        return Next::Close;
+                    }
+                    match known {
+                        Some(reply) => reply,
+                        None => asking.await,
+                    }
+                }
                 Err(malformed) => {
                     let reply = Reply::Perm(malformed.to_string());
                     self.server.record(MapEvent::Answered(MapResult::Perm));
@@ -113,13 +129,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn send(&mut self) -> Next {
-        let sending = self.stream.write_all(&self.output);
-        let sent = timeout(self.server.waits.idle, sending).await;
-        self.output.clear();
-        match sent {
-            Ok(Ok(())) => Next::Read,
-            _ => Next::Close,
-        }
+        send(&mut self.stream, &mut self.output, self.server.waits.idle).await
+    }
+}
+
+/// Sends what is to be said; a client that does not take it in time is left.
+async fn send(
+    stream: &mut (impl AsyncWrite + Unpin),
+    output: &mut Vec<u8>,
+    idle: Duration,
+) -> Next {
+    let sent = timeout(idle, stream.write_all(output)).await;
+    output.clear();
+    match sent {
+        Ok(Ok(())) => Next::Read,
+        _ => Next::Close,
     }
 }
 
@@ -142,6 +166,7 @@ async fn ask(server: &MapServer, key: &str) -> (MapResult, Reply) {
         (answer.result(), reply(answer))
     } else {
         let reason = "the look-ups take too long".to_owned();
+        tracing::warn!(reason, "Postfix is told to keep the mail");
         (MapResult::Temp, Reply::Timeout(reason))
     }
 }

@@ -49,21 +49,21 @@ impl New<'_> {
         self.register(IntGaugeVec::new(self.opts(name), labels)?)
     }
 
-    /// Counters of two labels, of which every combination of `first` and `second` starts at zero.
     pub(super) fn counters_of(
         &self,
         name: &str,
         labels: [&str; 2],
         first: impl IntoIterator<Item = &'static str>,
-        second: &[&str],
-    ) -> Result<IntCounterVec, Error> {
-        let counters = self.counters(name, &labels)?;
-        for one in first {
-            for two in second {
-                counters.with_label_values(&[one, two]);
-            }
-        }
-        Ok(counters)
+        second: &[&'static str],
+    ) -> Result<ByTwo, Error> {
+        let vector = self.counters(name, &labels)?;
+        let counter = |one: &str, two: &str| vector.with_label_values(&[one, two]);
+        let row = |one: &'static str| {
+            let row = second.iter().map(|two| (*two, counter(one, two)));
+            (one, row.collect())
+        };
+        let known = first.into_iter().map(row).collect();
+        Ok(ByTwo { vector, known })
     }
 
     pub(super) fn counter_by(
@@ -141,8 +141,8 @@ impl<V: Labelled> ByWord<V> {
 
     /// The metric of `word`.
     pub(super) fn of(&self, word: &str) -> V::Metric {
-        match self.known.iter().find(|(known, _)| *known == word) {
-            Some((_, metric)) => metric.clone(),
+        match found(&self.known, word) {
+            Some(metric) => metric.clone(),
             None => self.vector.with(word),
         }
     }
@@ -161,6 +161,33 @@ pub(super) fn sum(counters: &IntCounterVec) -> u64 {
     metrics
         .map(|metric| metric.get_counter().get_value() as u64)
         .sum()
+}
+
+/// Counters of two labels whose words are known beforehand; every combination starts at zero.
+#[derive(Debug)]
+pub(super) struct ByTwo {
+    vector: IntCounterVec,
+    known: Vec<(&'static str, Vec<(&'static str, IntCounter)>)>,
+}
+
+impl ByTwo {
+    /// All of them.
+    pub(super) fn vector(&self) -> &IntCounterVec {
+        &self.vector
+    }
+
+    /// The counter of both words.
+    pub(super) fn of(&self, one: &str, two: &str) -> IntCounter {
+        match found(&self.known, one).and_then(|row| found(row, two)) {
+            Some(counter) => counter.clone(),
+            None => self.vector.with_label_values(&[one, two]),
+        }
+    }
+}
+
+fn found<'k, T>(known: &'k [(&'static str, T)], word: &str) -> Option<&'k T> {
+    let found = known.iter().find(|(known, _)| *known == word);
+    found.map(|(_, what)| what)
 }
 
 /// The values of the `encryption` label, in the order of [`BySeal`].

@@ -15,6 +15,7 @@ use crate::policy::handshake::{TlsVersion, WhyPlaintext};
 use crate::policy::outcome::Seal;
 use crate::policy::requirement::{Demand, Requirement};
 use crate::smtp::reply::Reply;
+use crate::usage::Usage;
 
 mod hour;
 
@@ -70,6 +71,12 @@ fn outcome() -> Outcome {
     }
 }
 
+/// What is not zero from the beginning.
+const NEVER_ZERO: [&str; 2] = [
+    "waxseal_build_info",
+    "waxseal_config_last_reload_successful",
+];
+
 /// The lines of the metrics that `events` moved away from zero, without histograms and the process.
 fn moved(events: &[Event<'_>]) -> Vec<String> {
     let metrics = Metrics::new().unwrap();
@@ -79,7 +86,8 @@ fn moved(events: &[Event<'_>]) -> Vec<String> {
     let text = metrics.render().unwrap();
     text.lines()
         .filter(|line| line.starts_with("waxseal_") && !line.ends_with(" 0"))
-        .filter(|line| !line.contains("_seconds") && !line.starts_with("waxseal_build_info"))
+        .filter(|line| !line.contains("_seconds"))
+        .filter(|line| !NEVER_ZERO.iter().any(|name| line.starts_with(name)))
         .map(|line| line.trim_start_matches("waxseal_").to_owned())
         .collect()
 }
@@ -299,6 +307,72 @@ fn a_reload_is_counted_and_what_is_in_force_is_dated() {
     assert!(text.contains("waxseal_config_reloads_total{result=\"failed\"} 1\n"));
     assert!(text.contains("waxseal_config_reloads_total{result=\"ok\"} 0\n"));
     assert!(text.contains("waxseal_rules 7\n"));
+    assert!(text.contains("waxseal_config_last_reload_successful 0\n"));
+    metrics.reloaded(Reloaded::Ok);
+    let text = metrics.render().unwrap();
+    assert!(text.contains("waxseal_config_last_reload_successful 1\n"));
+}
+
+#[test]
+fn caches_are_counted_by_what_they_answered() {
+    let metrics = Metrics::new().unwrap();
+    let usage = Usage::default();
+    for _ in 0..2 {
+        usage.hit();
+        usage.miss();
+        usage.miss();
+        metrics.caches([usage.taken(Cached::Dns, 3)]);
+    }
+    metrics.caches([usage.taken(Cached::Dns, 1)]);
+    let text = metrics.render().unwrap();
+    for line in [
+        "waxseal_cache_entries{cache=\"dns\"} 1",
+        "waxseal_cache_hits_total{cache=\"dns\"} 2",
+        "waxseal_cache_misses_total{cache=\"dns\"} 4",
+        "waxseal_cache_hits_total{cache=\"hosts\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+/// The lines of the metrics about single domains that are not zero.
+fn of_domains(metrics: &Metrics) -> Vec<String> {
+    let text = metrics.render().unwrap();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("waxseal_domain_"))
+        .filter(|line| !line.ends_with(" 0"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn only_listed_domains_have_metrics_of_their_own() {
+    let metrics = Metrics::new().unwrap();
+    let listed: Vec<Domain> = vec!["a.example".parse().unwrap()];
+    let to = |destination: &str| Outcome {
+        destination: destination.parse().unwrap(),
+        ..outcome()
+    };
+    let blocked = Outcome {
+        end: End::Failed(peer().failure(Fault::StarttlsNotSupported)),
+        ..outcome()
+    };
+    metrics.record(Event::Outcome(&outcome()));
+    metrics.list(&listed);
+    assert!(of_domains(&metrics).is_empty());
+    for outcome in [outcome(), to("b.example"), to("[192.0.2.1]"), blocked] {
+        metrics.record(Event::Outcome(&outcome));
+    }
+    let counted = [
+        "blocked_total{domain=\"a.example\",reason=\"starttls-not-supported\"} 1",
+        "deliveries_total{authentication=\"fingerprint\",domain=\"a.example\",encryption=\"tls\"} 1",
+    ];
+    assert_eq!(of_domains(&metrics), counted);
+    metrics.list(&listed);
+    assert_eq!(of_domains(&metrics), counted, "the same list");
+    metrics.list(&["b.example".parse().unwrap()]);
+    assert!(of_domains(&metrics).is_empty());
+    assert!(!metrics.render().unwrap().contains("a.example"));
 }
 
 /// What a host shows that has another key than its TLSA record.
@@ -383,6 +457,7 @@ fn declared() -> BTreeSet<String> {
         .handshakes
         .with_label_values(&["", "", "", ""])
         .inc();
+    metrics.list(&["a.example".parse().unwrap()]);
     let text = metrics.render().unwrap();
     text.lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

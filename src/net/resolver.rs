@@ -22,13 +22,14 @@ use futures_util::future::{BoxFuture, join_all};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use moka::Expiry;
 use moka::future::Cache;
+use moka::{Entry, Expiry};
 
 use crate::dns::{
     Answer, Dnssec, Exchange, Family, Found, Freshness, LookupError, Mx, Resolver, Security, Tlsa,
 };
 use crate::name::{Domain, Host};
+use crate::usage::{self, CacheUse, Cached, Usage};
 
 mod chain;
 mod health;
@@ -64,6 +65,7 @@ struct Inner {
     /// Answers of former means are not those of the present ones.
     generation: AtomicU64,
     cache: Cache<(u64, Name, RecordType), Arc<End>>,
+    usage: Usage,
 }
 
 /// How answers are got at present.
@@ -110,6 +112,7 @@ impl DnsResolver {
             means: ArcSwap::from_pointee(Means::Waiting(LookupError::Timeout)),
             generation: AtomicU64::new(0),
             cache,
+            usage: Usage::default(),
         };
         if settings.dnssec == DnssecMode::Off {
             let servers = inner.servers(&inner.upstream.servers, Checking::Server);
@@ -122,6 +125,12 @@ impl DnsResolver {
     /// The settings that it was built from.
     pub fn settings(&self) -> &DnsSettings {
         &self.0.settings
+    }
+
+    /// How its cache was used since somebody asked last.
+    pub fn cache_use(&self) -> CacheUse {
+        let entries = usage::entries(&self.0.cache);
+        self.0.usage.taken(Cached::Dns, entries)
     }
 
     /// Finds out which servers give proven answers, and goes by that from now on.
@@ -249,8 +258,12 @@ impl Inner {
         let look_up = async { means.look_up(name, kind).await.map(Arc::new) };
         match freshness {
             Freshness::Cached => {
-                let end = self.cache.try_get_with(key, look_up).await;
-                end.map_err(|error| *error)
+                let entry = self.cache.entry(key).or_try_insert_with(look_up).await;
+                match &entry {
+                    Ok(entry) => self.usage.answered(entry),
+                    Err(_) => self.usage.miss(),
+                }
+                entry.map(Entry::into_value).map_err(|error| *error)
             }
             Freshness::Fresh => {
                 let end = look_up.await?;

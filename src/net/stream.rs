@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -19,6 +20,10 @@ use tokio_rustls::TlsStream;
 
 /// Octets read at once, and the size of the buffer. Smaller reads cost more of the processor.
 pub const CHUNK: usize = 64 * 1024;
+
+/// How often a silent peer of [`Wire::splice`] is asked whether it is still there, and after so many questions
+/// without answer it is gone.
+const ALIVE: (Duration, u32) = (Duration::from_mins(1), 5);
 
 /// Why a wire gave nothing, or took nothing.
 #[derive(Debug, thiserror::Error)]
@@ -158,15 +163,29 @@ impl Wire {
         }
     }
 
-    /// Passes octets from each side to the other as they are, until both have ended or one breaks.
+    /// Passes octets from each side to the other as they are, until both have ended or one breaks. How long they
+    /// may be silent is theirs to know, but a machine that is gone without a word ends it, too.
     pub async fn splice(&mut self, mut other: Self) {
         let pass = async {
+            self.keep_alive()?;
+            other.keep_alive()?;
             other.socket.write_all(self.buffered()).await?;
             self.socket.write_all(other.buffered()).await?;
             copy_bidirectional(&mut self.socket, &mut other.socket).await
         };
         // However it ends, it is over.
         let _ = pass.await;
+    }
+
+    fn keep_alive(&self) -> io::Result<()> {
+        let stream = match &self.socket {
+            Socket::Plain(stream) => stream,
+            Socket::Tls(stream) => stream.get_ref().0,
+            Socket::Taken => return Ok(()),
+        };
+        let (pause, questions) = ALIVE;
+        let keepalive = TcpKeepalive::new().with_time(pause).with_interval(pause);
+        SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(questions))
     }
 
     /// Ends the sending direction (under TLS with `close_notify`).
@@ -234,5 +253,25 @@ impl AsyncWrite for Socket {
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Taken => Poll::Ready(Ok(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_without_a_word_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let wire = Wire::new(Socket::Plain(stream.unwrap()));
+        wire.keep_alive().unwrap();
+        let socket = SockRef::from(wire.plain().unwrap());
+        assert!(socket.keepalive().unwrap());
+        let noticed = socket.tcp_keepalive_time().unwrap()
+            + socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+        assert_eq!(noticed, Duration::from_mins(6));
     }
 }

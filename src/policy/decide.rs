@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::dns::Security;
 use crate::mtasts;
 use crate::name::Destination;
-use crate::policy::downgrade::{Extent, Guard, Watch};
+use crate::policy::downgrade::{Extent, Guard, Shown, Watch};
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane};
 use crate::policy::failure::Failure;
 use crate::policy::handshake::TlsVersion;
@@ -144,15 +144,16 @@ impl Question<'_> {
 
     /// What the host has shown before, as far as it is to be seen again.
     fn watch(&self, facts: &HostFacts) -> Option<Watch> {
-        let extent = match (self.level(), &facts.dane) {
-            (Level::None, _) => return None,
-            (Level::Standard(_), dane) if *dane != Dane::Absent(NoDane::NoDnssec) => {
-                Extent::Proof(Arc::clone(self.roots))
-            }
+        let known = facts.known?;
+        let is_out_of_sight =
+            known.best == Shown::Dane && facts.dane == Dane::Absent(NoDane::NoDnssec);
+        let extent = match self.level() {
+            Level::None => return None,
+            Level::Standard(_) if !is_out_of_sight => Extent::Proof(Arc::clone(self.roots)),
             _ => Extent::Tls,
         };
         Some(Watch {
-            known: facts.known?,
+            known,
             extent,
             guard: self.guard,
         })

@@ -8,6 +8,9 @@
 //! asked of the strictest. In either case the proof of *any* host will do, since whoever proves to be an MX
 //! of the domain is one. Hosts about which a look-up failed count among the strictest: a failed look-up is
 //! never an absence.
+//!
+//! A server may show another certificate for each name in SNI. The first name is that of the expected host;
+//! [`Claims::other_names`] has those that are as likely.
 
 use std::net::IpAddr;
 
@@ -34,6 +37,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     expected: Claim,
+    as_likely: Vec<Claim>,
     others: Vec<Claim>,
 }
 
@@ -94,11 +98,17 @@ pub fn identify(
     let in_rest = rest
         .iter()
         .filter(|one| Strictness::of(one) == Strictness::Identity);
-    let mut claims = in_pool.clone().chain(in_rest).filter_map(|one| claim(one));
-    match (claims.next(), in_pool.clone().find_map(|one| failed(one))) {
+    let mut likely: Vec<Claim> = in_pool.clone().filter_map(|one| claim(one)).collect();
+    let mut others: Vec<Claim> = in_rest.filter_map(|one| claim(one)).collect();
+    if likely.is_empty() {
+        likely = std::mem::take(&mut others);
+    }
+    let mut likely = likely.into_iter();
+    match (likely.next(), in_pool.clone().find_map(|one| failed(one))) {
         (Some(expected), _) => Ok(Claims {
             expected,
-            others: claims.collect(),
+            as_likely: likely.collect(),
+            others,
         }),
         (None, Some(failure)) => Err(failure),
         // A plan has at least one candidate.
@@ -143,7 +153,20 @@ impl Claims {
 
     /// All of them, the expected one first.
     pub fn iter(&self) -> impl Iterator<Item = &Claim> {
-        std::iter::once(&self.expected).chain(&self.others)
+        let likely = std::iter::once(&self.expected).chain(&self.as_likely);
+        likely.chain(&self.others)
+    }
+
+    /// Of those that are as likely as the expected one, one for each further name in SNI.
+    pub fn other_names(&self) -> Vec<&Claim> {
+        let name = |claim: &Claim| claim.requirement.server_name.clone();
+        let mut names = vec![&self.expected];
+        for claim in &self.as_likely {
+            if !names.iter().any(|known| name(known) == name(claim)) {
+                names.push(claim);
+            }
+        }
+        names.split_off(1)
     }
 
     /// Holds `channel` against each claim, and takes the one that it satisfies best. If none, the failure is

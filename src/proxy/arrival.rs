@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::name::Host;
 use crate::net::redirect::Redirect;
+use crate::policy::facts::Addresses;
 use crate::policy::failure::{Failure, Fault, Unreached};
 use crate::policy::outcome::{Event, Untouched};
 use crate::policy::refusal::Refusal;
@@ -151,10 +153,7 @@ impl Driver {
         };
         let (addresses, port, named) = match target {
             Target::Address(address) => (vec![address.ip()], address.port(), None),
-            Target::Host(host, port) => {
-                let addresses = self.gate.discover.addresses(&host).await;
-                (addresses, port, Some(host))
-            }
+            Target::Host(host, port) => (self.addresses(&host).await, port, Some(host)),
         };
         let mut reply = socks::Reply::HostUnreachable;
         for address in addresses {
@@ -173,6 +172,19 @@ impl Driver {
             };
         }
         Err(self.not_connected(reply))
+    }
+
+    /// Where a host is that the MTA has named. In SOCKS there is one word for all that can go wrong; the log says
+    /// what did.
+    async fn addresses(&self, host: &Host) -> Vec<IpAddr> {
+        match self.gate.discover.addresses(host).await {
+            Addresses::Known(addresses) => return addresses,
+            Addresses::None => tracing::info!(%host, "the MTA asks for a host without address"),
+            Addresses::LookupFailed(error) => {
+                tracing::info!(%host, %error, "the address of a host that the MTA asks for cannot be looked up");
+            }
+        }
+        Vec::new()
     }
 
     /// Connects, but says nothing yet.

@@ -9,7 +9,7 @@
 use crate::net::stream::{Socket, Wire};
 use crate::policy::facts::Facts;
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
-use crate::policy::identify::{Claims, identify};
+use crate::policy::identify::{Claim, Claims, identify};
 use crate::policy::verdict::Plan;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
@@ -209,23 +209,53 @@ impl Gate {
         }
     }
 
-    /// TLS and the proof on a connection that has not yet served, and in plaintext on a fresh one where the
-    /// handshake fails and the requirement allows it.
+    /// The proof. Where the certificate that the server shows for the name of the expected host proves none of
+    /// them, it may have others for the others.
     async fn prove(
         &self,
         chosen: &Chosen,
         claims: &Claims,
         trail: &mut Trail,
     ) -> Result<Ready, Failure> {
-        let expected = claims.expected();
-        let peer = chosen.peer(expected.host.clone());
-        let first = self.settle(chosen, claims, Starttls::IfOffered).await;
+        let expected = self
+            .prove_by(chosen, claims, claims.expected(), trail)
+            .await;
+        let Err(failure) = expected else {
+            return expected;
+        };
+        let shown = |fault: &Fault| matches!(fault, Fault::Certificate(_) | Fault::Tlsa(_));
+        if matches!(&failure, Failure::Attempt { fault, .. } if shown(fault)) {
+            let limit = self.settings.mx.max_hosts.saturating_sub(1);
+            for claim in claims.other_names().into_iter().take(limit) {
+                if let Ok(ready) = self.prove_by(chosen, claims, claim, trail).await {
+                    return Ok(ready);
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// TLS with the name of one host, and the proof, on a connection that has not yet served; and in plaintext on
+    /// a fresh one where the handshake fails and the requirement allows it.
+    async fn prove_by(
+        &self,
+        chosen: &Chosen,
+        claims: &Claims,
+        claim: &Claim,
+        trail: &mut Trail,
+    ) -> Result<Ready, Failure> {
+        let peer = chosen.peer(claim.host.clone());
+        let first = self
+            .settle(chosen, claims, claim, Starttls::IfOffered)
+            .await;
         match self.tried(&peer, first, trail) {
             Err(Failure::Attempt {
                 fault: Fault::Handshake(_),
                 ..
-            }) if self.falls_back(&expected.requirement) => {
-                let second = self.settle(chosen, claims, Starttls::NotAfterFailure).await;
+            }) if self.falls_back(&claim.requirement) => {
+                let second = self
+                    .settle(chosen, claims, claim, Starttls::NotAfterFailure)
+                    .await;
                 self.tried(&peer, second, trail)
             }
             other => other,
@@ -236,6 +266,7 @@ impl Gate {
         &self,
         chosen: &Chosen,
         claims: &Claims,
+        claim: &Claim,
         starttls: Starttls,
     ) -> Result<Ready, Failure> {
         let name = chosen.state().name.clone();
@@ -249,9 +280,8 @@ impl Gate {
         let Some(Line::Greeted(mut greeted)) = line else {
             return Err(chosen.lost(Phase::Ehlo));
         };
-        let expected = claims.expected();
-        greeted.dialogue.peer = chosen.peer(expected.host.clone());
-        let requirement = &expected.requirement;
+        greeted.dialogue.peer = chosen.peer(claim.host.clone());
+        let requirement = &claim.requirement;
         let line = self.seal(greeted, requirement, starttls, &name).await?;
         self.judged(chosen, claims, line).await
     }

@@ -1,11 +1,51 @@
-//! The main log of Exim: one line for each delivery, with what it tells of TLS (`X=`, `CV=`).
+//! The main log of Exim: one line for each address, with what it tells of TLS (`X=`, `CV=`).
+//!
+//! `tls_cipher` is in Exim's default `log_selector`: without `X=` there was no TLS. One delivery may have addresses of
+//! several domains (`->` follows `=>`); a message counts once for each domain.
 
 use super::seen::{End, Seen, Tls, domain, is_loopback};
+use crate::name::Destination;
 
-/// The delivery that a line tells of. Further addresses of one delivery (`->`) are none: the message counts once.
-pub(super) fn read(line: &str) -> Option<Seen> {
-    let (end, text) = flagged(line)?;
-    let (destination, fields) = domain(text)?;
+/// Domains of one message that are remembered; further ones may count twice.
+const MAX_DOMAINS: usize = 100;
+
+/// Reads the lines of Exim, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// The message of the last line, and what it has counted for.
+    message: String,
+    counted: Vec<(Destination, End)>,
+}
+
+impl Reader {
+    /// The delivery that a line tells of. Further addresses of the same message and domain are none.
+    pub(super) fn read(&mut self, line: &str) -> Option<Seen> {
+        let flagged = flagged(line)?;
+        let seen = delivery(&flagged)?;
+        if self.message != flagged.message {
+            flagged.message.clone_into(&mut self.message);
+            self.counted.clear();
+        }
+        let key = (seen.destination.clone(), seen.end);
+        if self.counted.contains(&key) {
+            return None;
+        }
+        if self.counted.len() < MAX_DOMAINS {
+            self.counted.push(key);
+        }
+        Some(seen)
+    }
+}
+
+/// A line about one address of a message.
+struct Flagged<'a> {
+    message: &'a str,
+    end: End,
+    text: &'a str,
+}
+
+fn delivery(line: &Flagged<'_>) -> Option<Seen> {
+    let (destination, fields) = domain(line.text)?;
     let mut fields = fields.split(' ');
     let mut tls = Tls::Plaintext;
     let mut has_host = false;
@@ -27,27 +67,35 @@ pub(super) fn read(line: &str) -> Option<Seen> {
             _ => {}
         }
     }
-    let tls = if end == End::Sent { tls } else { Tls::Untold };
     has_host.then_some(Seen {
         destination,
-        end,
-        tls,
+        end: line.end,
+        tls: if line.end == End::Sent {
+            tls
+        } else {
+            Tls::Untold
+        },
     })
 }
 
 /// The flag behind the message's ID, and what follows it.
-fn flagged(line: &str) -> Option<(End, &str)> {
+fn flagged(line: &str) -> Option<Flagged<'_>> {
     let mut rest = line;
     // The date may be two words, with a time zone and a process number behind; syslog puts its own before.
     for _ in 0..10 {
         let (word, behind) = rest.split_once(' ')?;
         if is_message_id(word) {
             let (flag, text) = behind.split_once(' ')?;
-            return match flag {
-                "=>" | "*>" | ">>" => Some((End::Sent, text)),
-                "**" | "==" => Some((End::Unsent, text)),
-                _ => None,
+            let end = match flag {
+                "=>" | "->" | "*>" | ">>" => End::Sent,
+                "**" | "==" => End::Unsent,
+                _ => return None,
             };
+            return Some(Flagged {
+                message: word,
+                end,
+                text,
+            });
         }
         rest = behind;
     }
@@ -68,7 +116,8 @@ mod tests {
     const ID: &str = "2026-11-24 10:00:00 1vNVd3-0007Pj-2C";
 
     fn told(line: &str) -> Option<(String, End, Tls)> {
-        read(line).map(|seen| (seen.destination.to_string(), seen.end, seen.tls))
+        let seen = Reader::default().read(line);
+        seen.map(|seen| (seen.destination.to_string(), seen.end, seen.tls))
     }
 
     #[test]
@@ -133,6 +182,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_counts_once_for_each_domain() {
+        let mut reader = Reader::default();
+        let mut told = |id: &str, to: &str| {
+            let line = format!("2026-11-24 10:00:00 {id} {to} R=r T=t H=mx.b.example [192.0.2.1]");
+            reader.read(&line).map(|seen| seen.destination.to_string())
+        };
+        let id = "1vNVd3-0007Pj-2C";
+        assert_eq!(told(id, "=> a@b.example").as_deref(), Some("b.example"));
+        assert_eq!(told(id, "-> b@c.example").as_deref(), Some("c.example"));
+        assert_eq!(told(id, "-> c@b.example"), None);
+        assert_eq!(told(id, "== d@b.example").as_deref(), Some("b.example"));
+        let other = "1vNVd3-0007Pj-2D";
+        assert_eq!(told(other, "=> a@b.example").as_deref(), Some("b.example"));
+    }
+
+    #[test]
     fn heads_of_every_kind() {
         let rest = "=> a@b.example R=r T=t H=mx.b.example [192.0.2.1] C=\"250 ok\"";
         for head in [
@@ -150,7 +215,6 @@ mod tests {
     fn what_is_no_delivery_to_an_mx_is_passed_over() {
         for text in [
             "=> a <a@b.example> R=local T=local_delivery",
-            "-> b@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.1] C=\"250 ok\"",
             "=> a@b.example R=filter T=smtp H=localhost [127.0.0.1]:10026 C=\"250 ok\"",
             "<= a@b.example H=mx.b.example [192.0.2.1] P=esmtps X=TLS1.3:x:256 S=1000",
             "== a@b.example R=dnslookup T=remote_smtp defer (-53): retry time not reached for any host",

@@ -25,8 +25,8 @@ pub(super) struct Reader {
 struct Process {
     /// The server of the last handshake, such as `mx.example[192.0.2.1]:25`, and what came of it.
     tls: Option<(String, Tls)>,
-    /// The message and destination of the last delivery: a message has a line for each recipient.
-    last: Option<(String, Destination)>,
+    /// The last delivery: a message has a line for each recipient.
+    last: Option<(String, Destination, End)>,
 }
 
 /// One line of smtp(8).
@@ -77,7 +77,8 @@ impl Reader {
 
 impl Process {
     fn is_new(&mut self, delivery: &Delivery<'_>) -> bool {
-        let key = (delivery.message.to_owned(), delivery.destination.clone());
+        let message = delivery.message.to_owned();
+        let key = (message, delivery.destination.clone(), delivery.end);
         let is_new = self.last.as_ref() != Some(&key);
         self.last = Some(key);
         is_new
@@ -344,6 +345,8 @@ mod tests {
         let one = delivery("a@b.example", relay, "sent (250 ok)");
         let two = delivery("b@b.example", relay, "sent (250 ok)");
         assert_eq!(last(&[&one, &two]), None);
+        let waits = delivery("b@b.example", relay, "deferred (later)");
+        assert!(last(&[&one, &waits]).is_some());
         let other = delivery("b@c.example", relay, "sent (250 ok)");
         assert!(last(&[&one, &other]).is_some());
         let next = two.replace("4QcR1z3zX9", "4QcR1z3zXA");

@@ -48,8 +48,9 @@ impl Tally {
     pub fn of_log(input: impl Read) -> io::Result<Self> {
         let mut tally = Self::default();
         let mut postfix = postfix::Reader::default();
+        let mut exim = exim::Reader::default();
         for_lines(input, |line| {
-            if let Some(seen) = postfix.read(line).or_else(|| exim::read(line)) {
+            if let Some(seen) = postfix.read(line).or_else(|| exim.read(line)) {
                 tally.add(seen);
             }
         })?;

@@ -22,6 +22,15 @@ pub struct KeptHost {
     pub seen: UnixTime,
 }
 
+/// Which hosts are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// Those that show less than before.
+    Lost,
+}
+
 /// Whoever remembers hosts. Part of [`Store`](super::Store), whose promises hold here.
 pub trait HostStore: Send + Sync {
     /// What is remembered of a host.
@@ -45,10 +54,11 @@ pub trait HostStore: Send + Sync {
         most: usize,
     ) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Hosts in the order of their names (octet by octet), from the first one behind `after`; at most `limit` of
+    /// These hosts in the order of their names (octet by octet), from the first one behind `after`; at most `limit` of
     /// them. Fewer than `limit` means that there are no more.
     fn hosts<'a>(
         &'a self,
+        which: Which,
         after: Option<&'a Host>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Host, KeptHost)>, StoreError>>;

@@ -28,7 +28,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-pub use hosts::{HostStore, KeptHost};
+pub use hosts::{HostStore, KeptHost, Which};
 pub use place::{Place, default_place};
 
 /// A policy that is remembered, and what is known of its refreshing.

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on must say so and stop"
 )]
 
+mod doctor;
 mod rules;
 mod simulate;
 
@@ -183,6 +184,7 @@ fn hosts_are_seen_and_forgotten_where_no_waxseal_runs() {
         ),
         "{list}"
     );
+    assert_eq!(stdout(&waxseal(home.path(), "host list --lost")), list);
     let show = stdout(&waxseal(home.path(), "host show MX.A.Example"));
     assert!(show.contains("best shown    dane\n"), "{show}");
     let json = stdout(&waxseal(home.path(), "host show mx.a.example --json"));

@@ -60,6 +60,18 @@ fn a_rule_that_does_not_fit_is_refused_as_the_configuration_would_be() {
     assert_eq!(by_hand(home.path()), "");
 }
 
+#[test]
+fn no_folder_is_made_where_nobody_would_look_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let lost = waxseal(home.path(), "rule add a.example --tls encrypt");
+    // A configuration of the machine's own may be found instead.
+    if !Path::new("/etc/waxseal/waxseal.toml").exists() {
+        assert_eq!(lost.status.code(), Some(1));
+        assert!(stderr(&lost).contains("name its configuration with --config"));
+    }
+    assert!(!home.path().join("policies").exists());
+}
+
 const TABLE: &str = "\
 # partners
 a.example   encrypt protocols=>=TLSv1.3

@@ -2,10 +2,11 @@
 //! address, without privileges. What a firewall adds is tested in `interop/transparent`.
 //!
 //! `ends` has what cannot become a session, `socks` the dialogue before it, `lines` what becomes of one connection
-//! to an MX when several messages go over it.
+//! to an MX when several messages go over it, `names` by which names a server is asked for its certificate.
 
 mod ends;
 mod lines;
+mod names;
 mod socks;
 
 use crate::support::ca::{Ca, Leaf, Signer};

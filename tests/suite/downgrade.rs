@@ -1,8 +1,9 @@
 //! A host that shows less than before: what is told, what waits, and for how long. The clock is moved by hand.
 //!
-//! `memory` has what is remembered where the store is slow, or gone.
+//! `memory` has what is remembered where the store is slow, or gone; `policy` hosts that an MTA-STS policy proved.
 
 mod memory;
+mod policy;
 
 use std::sync::Arc;
 

@@ -28,13 +28,13 @@ const RECORD: &str = "_mta-sts.a.test";
 const DAY: u32 = 86_400;
 
 /// A waxseal, two MX hosts of `a.test` (preference 10 and 20), and the web server of its policy.
-struct World {
-    ca: Ca,
-    mx: [Mx; 2],
+pub(super) struct World {
+    pub(super) ca: Ca,
+    pub(super) mx: [Mx; 2],
     web: StsHost,
-    dns: Dns,
-    clock: Arc<HandClock>,
-    house: House,
+    pub(super) dns: Dns,
+    pub(super) clock: Arc<HandClock>,
+    pub(super) house: House,
 }
 
 impl World {
@@ -43,7 +43,7 @@ impl World {
         Self::new(policy, "", "").await
     }
 
-    async fn new(policy: &str, config: &str, rules: &str) -> Self {
+    pub(super) async fn new(policy: &str, config: &str, rules: &str) -> Self {
         let ca = Ca::new("Test CA");
         let good = |host| Script::with_tls(ca.server(host));
         let ips = [loopback(), loopback()];
@@ -86,11 +86,11 @@ impl World {
     }
 
     /// The zone without a record.
-    fn withdraw(&self) {
+    pub(super) fn withdraw(&self) {
         self.dns.replace(&self.hosts());
     }
 
-    fn hosts(&self) -> String {
+    pub(super) fn hosts(&self) -> String {
         format!(
             "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\n\
              mx1.a.test A {}\nmx2.a.test A {}\nmta-sts.a.test A {}\n",
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Both MX show this certificate.
-    fn both_show(&self, identity: &Identity) {
+    pub(super) fn both_show(&self, identity: &Identity) {
         for mx in &self.mx {
             mx.play(Script::with_tls(identity.clone()));
         }
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// One message over `relay`: the text of the reply that decides its fate, and what was counted.
-    async fn send(&self) -> String {
+    pub(super) async fn send(&self) -> String {
         let before = Tally::of(&self.house).await;
         let mut mta = self.house.smtp_client().await;
         let sent = mta.deliver("s@b.test", &["r@a.test"], BODY).await;

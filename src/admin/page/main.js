@@ -88,17 +88,10 @@ function policyActions({ domain }) {
     button("Forget", "DELETE", `policies/${part(domain)}`));
 }
 
-/// Of all hosts, which may be many, those that have lost something.
 async function showHosts() {
-  const lost = [];
-  let after = "";
-  do {
-    const page = await get("hosts", { after, limit: 1000 });
-    lost.push(...page.hosts.filter((host) => host.lost));
-    after = page.next;
-  } while (after);
+  const { hosts } = await get("hosts", { lost: true, limit: 100 });
   const none = el("p", { class: "aside" }, "None.");
-  at("hosts").replaceChildren(lost.length ? lists.hosts(lost, hostActions) : none);
+  at("hosts").replaceChildren(hosts.length ? lists.hosts(hosts, hostActions) : none);
 }
 
 function hostActions({ host }) {

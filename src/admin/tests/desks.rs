@@ -7,7 +7,7 @@ use crate::name::Host;
 use crate::policy::delivery_id::DeliveryId;
 use crate::policy::downgrade::{Guard, Kind, Known, Lost, Response as OnLoss, Shown};
 use crate::record::Record;
-use crate::store::KeptHost;
+use crate::store::{KeptHost, Which};
 use crate::time::UnixTime;
 
 struct Answer(Result<String, String>);
@@ -117,12 +117,17 @@ fn host_view(host: &Host) -> Result<HostView, HostError> {
 }
 
 impl HostDesk for OneHost {
-    fn list(&self, after: Option<Host>, limit: u32) -> BoxFuture<'_, Result<HostPage, HostError>> {
+    fn list(
+        &self,
+        which: Which,
+        after: Option<Host>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<HostPage, HostError>> {
         Box::pin(async move {
             let hosts = host_view(&"mx.a.example".parse().unwrap());
             Ok(HostPage {
                 hosts: hosts.into_iter().collect(),
-                next: Some(format!("{after:?} {limit}")),
+                next: Some(format!("{which:?} {after:?} {limit}")),
             })
         })
     }

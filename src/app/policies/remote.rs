@@ -24,7 +24,8 @@ impl PolicyDesk for Remote {
         limit: u32,
     ) -> BoxFuture<'_, Result<PolicyPage, PolicyError>> {
         Box::pin(async move {
-            let page = self.page(after.map(|after| after.to_string()), limit).await;
+            let after = after.map(|after| ("after", after.to_string()));
+            let page = self.page(limit, after).await;
             page.map_err(|no| PolicyError::Refused(no.to_string()))
         })
     }

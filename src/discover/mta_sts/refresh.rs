@@ -63,7 +63,6 @@ impl MtaStsPolicies {
     pub async fn refresh_due(&self) {
         let now = self.clock.now();
         let store = &self.memory.store;
-        store.recover().await;
         let unused_since = UnixTime(now.0.saturating_sub(UNUSED_FOR));
         grumble(store.tidy(now, unused_since).await);
         let due = grumble(store.due(now, ROUND).await).unwrap_or_default();
@@ -119,14 +118,19 @@ impl MtaStsPolicies {
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.memory.store.stats(self.clock.now()).await
     }
-
-    /// Where policies are kept, and what is wrong with that place.
-    pub fn store_health(&self) -> StoreHealth {
-        self.memory.store.health()
-    }
 }
 
 impl Memory {
+    /// Where memory stands in for the place of the store, tries that again.
+    pub async fn recover(&self) {
+        self.store.recover().await;
+    }
+
+    /// Where policies are kept, and what is wrong with that place.
+    pub fn health(&self) -> StoreHealth {
+        self.store.health()
+    }
+
     /// Ends in good order; nothing is written down any more.
     pub async fn close(&self) {
         self.store.close().await;

@@ -1,7 +1,6 @@
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
@@ -133,6 +132,21 @@ async fn each_of_several_requests_has_its_own_patience() {
     })
     .await;
     assert_eq!(answered, [MapResult::Ok, MapResult::Temp, MapResult::Ok]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_does_not_wait_for_what_is_looked_up() {
+    with_client(1000, async |mut client, _stop| {
+        let start = Instant::now();
+        for key in ["a.test", "a.test", "80.test", "a.test"] {
+            client.ask(key).await;
+        }
+        for seconds in [0, 0, 80, 80] {
+            client.hears(ENCRYPT).await;
+            assert_eq!(start.elapsed(), Duration::from_secs(seconds));
+        }
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use super::SqliteStore;
 use super::rows::{BATCH, number, seconds, time};
 use crate::name::Host;
 use crate::policy::downgrade::{Kind, Known, Lost, Shown};
-use crate::store::{HostStore, KeptHost, StoreError};
+use crate::store::{HostStore, KeptHost, StoreError, Which};
 use crate::time::UnixTime;
 
 macro_rules! insert {
@@ -110,7 +110,7 @@ async fn tidy(
     most: usize,
 ) -> sqlx::Result<u64> {
     let sql = "DELETE FROM mx_hosts WHERE seen < $1 OR host IN
-               (SELECT host FROM mx_hosts ORDER BY seen DESC, host LIMIT -1 OFFSET $2)";
+               (SELECT host FROM mx_hosts ORDER BY seen DESC LIMIT -1 OFFSET $2)";
     let done = sqlx::query(sql)
         .bind(seconds(unseen_since))
         .bind(number(most))
@@ -120,10 +120,17 @@ async fn tidy(
 
 async fn rows_behind(
     connection: &mut SqliteConnection,
+    which: Which,
     after: &str,
     limit: i64,
 ) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as("SELECT * FROM mx_hosts WHERE host > $1 ORDER BY host LIMIT $2")
+    let sql = match which {
+        Which::All => "SELECT * FROM mx_hosts WHERE host > $1 ORDER BY host LIMIT $2",
+        Which::Lost => {
+            "SELECT * FROM mx_hosts WHERE host > $1 AND lost IS NOT NULL ORDER BY host LIMIT $2"
+        }
+    };
+    sqlx::query_as(sql)
         .bind(after)
         .bind(limit)
         .fetch_all(connection)
@@ -133,13 +140,14 @@ async fn rows_behind(
 /// Hosts behind `after`. A row that cannot be read makes no page shorter: that would look like the last one.
 async fn page(
     connection: &mut SqliteConnection,
+    which: Which,
     after: Option<&Host>,
     limit: usize,
 ) -> sqlx::Result<Vec<(Host, KeptHost)>> {
     let mut after = after.map(Host::to_string).unwrap_or_default();
     let mut page = Vec::new();
     while page.len() < limit {
-        let rows = rows_behind(connection, &after, number(limit - page.len())).await?;
+        let rows = rows_behind(connection, which, &after, number(limit - page.len())).await?;
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.host);
         page.extend(rows.iter().filter_map(Row::read));
@@ -155,7 +163,7 @@ pub(super) async fn carry(
     let mut change = to.begin().await?;
     let mut after = String::new();
     loop {
-        let rows = rows_behind(from, &after, BATCH).await?;
+        let rows = rows_behind(from, Which::All, &after, BATCH).await?;
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.host);
         for row in rows {
@@ -211,12 +219,13 @@ impl HostStore for SqliteStore {
 
     fn hosts<'a>(
         &'a self,
+        which: Which,
         after: Option<&'a Host>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Host, KeptHost)>, StoreError>> {
         Box::pin(async move {
             let open = self.0.open().await?;
-            let found = page(&mut *open.connections.reader().await, after, limit).await;
+            let found = page(&mut *open.connections.reader().await, which, after, limit).await;
             self.0.done(&self.0.reads, open, found).await
         })
     }

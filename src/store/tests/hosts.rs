@@ -35,7 +35,7 @@ fn lost() -> KeptHost {
 }
 
 async fn names(store: &dyn Store) -> Vec<String> {
-    let page = store.hosts(None, 1000).await.unwrap();
+    let page = store.hosts(Which::All, None, 1000).await.unwrap();
     page.iter().map(|(host, _)| host.to_string()).collect()
 }
 
@@ -85,14 +85,14 @@ async fn pages_of_hosts_follow_the_order_of_names() {
             let host = host(&format!("{name}.example"));
             store.keep_host(&host, lost()).await.unwrap();
         }
-        let all = store.hosts(None, 1000).await.unwrap();
+        let all = store.hosts(Which::All, None, 1000).await.unwrap();
         assert_eq!(all.len(), 6);
         assert!(all.is_sorted_by_key(|(host, _)| host.clone()));
-        let first = store.hosts(None, 4).await.unwrap();
+        let first = store.hosts(Which::All, None, 4).await.unwrap();
         let after = first.last().map(|(host, _)| host);
-        let second = store.hosts(after, 4).await.unwrap();
+        let second = store.hosts(Which::All, after, 4).await.unwrap();
         assert_eq!([first, second].concat(), all);
-        assert_eq!(store.hosts(None, 0).await.unwrap(), []);
+        assert_eq!(store.hosts(Which::All, None, 0).await.unwrap(), []);
     }
 }
 
@@ -109,4 +109,20 @@ async fn hosts_are_remembered_over_a_restart() {
     assert_eq!(store.host(&a).await, Err(StoreError::Closed));
     let store = open_file(folder.path()).await;
     assert_eq!(store.host(&a).await.unwrap(), Some(lost()));
+}
+
+#[tokio::test]
+async fn hosts_that_show_less_than_before_can_be_listed_alone() {
+    let (_folder, _, stores) = stores().await;
+    for store in stores {
+        for (name, kept) in [("a", lost()), ("b", seen_at(NOW)), ("c", lost())] {
+            let host = host(&format!("{name}.example"));
+            store.keep_host(&host, kept).await.unwrap();
+        }
+        let (a, c) = (host("a.example"), host("c.example"));
+        let first = store.hosts(Which::Lost, None, 1).await.unwrap();
+        assert_eq!(first, [(a.clone(), lost())]);
+        let rest = store.hosts(Which::Lost, Some(&a), 9).await.unwrap();
+        assert_eq!(rest, [(c, lost())]);
+    }
 }

@@ -63,6 +63,8 @@ class Prometheus:
             with opener.open(f"{self._api}/{what}?{urllib.parse.urlencode(parameters)}", timeout=60) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
+            if error.code == 503:  # it listens, and still reads its files
+                raise
             raise QueryError(json.load(error)["error"]) from error
 
     def now(self, query):

@@ -7,14 +7,27 @@ import urllib.error
 import urllib.request
 
 import destinations
-from internet import DEAD, GATE, MXS, SENDER, UNKNOWN, Authority
-from lab import Process, free_ports, wait_until
+from internet import DEAD, GATE, MXS, SENDER, STRANGER, UNKNOWN, Authority
+from lab import Process, free_ports, run, wait_until
 from postfix import Internet, Sender, one_by_one, way_through_lmtp, way_through_relay
 from waxseal import CONFIG, RULES
 
+# Of the last listener nothing is known but that it passes connections through.
 MORE_CONFIG = """
 [mta_sts]
 port = {web}
+
+[[listener]]
+kind = "socketmap"
+listen = "{gate}:{map}"
+
+[[listener]]
+kind = "socks5"
+listen = "{gate}:{socks}"
+bypass = ["127.0.0.0/8"]
+
+[metrics]
+domains = ["tls.example", "plain-but-must.example"]
 """
 
 # One message, and what must become of it by the rules of the lab (waxseal.py) and what the destinations publish.
@@ -26,7 +39,7 @@ RECIPIENTS = (
     "anneliese@plain-but-must.example",  # blocked by a rule: no TLS
     "anneliese@secure.example",  # PKIX by a rule
     "anneliese@wrongname.example",  # blocked by a rule: another name
-    "anneliese@careful.example",  # would be blocked by a rule
+    "anneliese@careful.example",  # would be blocked by a rule; the second time its MX has lost its TLS
     f"anneliese@{destinations.PINNED}",  # fingerprint
     "anneliese@many2.example",  # blocked by MTA-STS
     "anneliese@many3.example",  # would be blocked by MTA-STS
@@ -90,6 +103,23 @@ class Instance:
             client.sendall(b"bare\nline\r\n.\r\n")
             return stream.readline().decode()
 
+    def ask_policy(self):
+        """What Postfix would ask, and the answer."""
+        key = b"waxseal encrypt.example"
+        with socket.create_connection((GATE, self.ports["map"]), timeout=30) as client:
+            client.sendall(b"%d:%s," % (len(key), key))
+            return client.recv(1000).decode()
+
+    def pass_through(self, port):
+        """A connection by SOCKS 5 that waxseal leaves alone; the greeting of the MX."""
+        with socket.create_connection((GATE, self.ports["socks"]), timeout=30) as client:
+            client.sendall(b"\x05\x01\x00")
+            client.recv(2)
+            client.sendall(b"\x05\x01\x00\x01" + socket.inet_aton(MXS[0].address) + port.to_bytes(2, "big"))
+            stream = client.makefile("rb")
+            stream.read(10)
+            return stream.readline().decode()
+
 
 class Fleet:
     """The internet of the lab, two instances (one is used by LMTP, one as a relay), an MTA before each."""
@@ -99,9 +129,10 @@ class Fleet:
         names = ("mx", "dns", "web", "submit1", "submit2", *(f"{kind}{at}" for at in (1, 2) for kind in KINDS))
         addresses = [GATE, *DEAD, *web, *(mx.address for mx in MXS)]
         ports = dict(zip(names, free_ports(addresses, len(names))))
+        self._mx_port = ports["mx"]
         authorities = {name: Authority(lab.dir, f"{name}-ca") for name in ("lab", "other")}
-        internet = Internet(lab, ports["mx"], authorities)
-        internet.start()
+        self._internet = Internet(lab, ports["mx"], authorities)
+        self._internet.start()
         destinations.start_dns(lab, ports["dns"], ports["mx"])
         destinations.start_web(lab, ports["web"], authorities["lab"])
         self.instances = [
@@ -126,9 +157,18 @@ class Fleet:
             wait_until(f"{sender.name}: deliveries", lambda sender=sender: _settled(sender), 120)
         for instance in self.instances:
             instance.send_nonsense()
+            instance.ask_policy()
+            instance.pass_through(self._mx_port)
 
 
-KINDS = ("relay", "lmtp", "admin")
+    def take_tls_away(self):
+        """The MX of careful.example loses its TLS, as if somebody on the way took STARTTLS out."""
+        service = f"{STRANGER.address}:{self._mx_port}/inet"
+        run(["postconf", "-c", self._internet.config, "-P", f"{service}/smtpd_tls_security_level=none"])
+        run(["postfix", "-c", self._internet.config, "reload"])
+
+
+KINDS = ("relay", "lmtp", "admin", "map", "socks")
 
 
 def _of(ports, at):

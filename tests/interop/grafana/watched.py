@@ -96,8 +96,10 @@ class Watched:
         self.prometheus = Prometheus(lab, *free_ports([GATE], 1), self._targets)
         self._reloads = []
         # Between the two messages everything is read: a counter that appears with its first event rises with the second.
-        for _ in range(2):
+        for is_second in (False, True):
             self.prometheus.wait_until_read()
+            if is_second:
+                self.fleet.take_tls_away()
             self.fleet.send()
             first, second = self.fleet.instances
             self._reloads += [(first.ask("/reload", post=True), 200), (second.reload_in_vain(), 500)]
@@ -186,9 +188,13 @@ class Watched:
             if rule["type"] == "alerting":
                 self.prometheus.now(rule["query"])
 
-    def no_alert_fires(self):
-        """The lab is in good health, but for the reload. That alerts do fire is shown by `promtool test rules`."""
-        for labels, _ in self.prometheus.now('ALERTS{alertname!="WaxsealConfigReloadFailed"}'):
+    def the_downgrade_is_an_alert(self):
+        if not self.prometheus.now('ALERTS{alertname="WaxsealDowngradeSeen", alertstate="firing", kind="starttls"}'):
+            yield "it is not"
+
+    def no_other_alert_fires(self):
+        """The lab is in good health, but for that and the reload. That alerts do fire is shown by `promtool test rules`."""
+        for labels, _ in self.prometheus.now('ALERTS{alertname!~"WaxsealConfigReloadFailed|WaxsealDowngradeSeen"}'):
             yield f"{labels}"
 
 
@@ -214,7 +220,8 @@ def examine(lab, options, report):
     for examined in (
         watched.reloads_went_as_planned, watched.metrics_are_clean, watched.metrics_exist,
         watched.a_metric_that_is_gone_is_noticed, watched.variables_have_values, watched.panels_have_data,
-        watched.panels_of_one_instance_show_no_other, watched.rules_are_evaluated, watched.no_alert_fires,
+        watched.panels_of_one_instance_show_no_other, watched.rules_are_evaluated,
+        watched.the_downgrade_is_an_alert, watched.no_other_alert_fires,
     ):
         report.check(examined.__name__.replace("_", "-"), examined)
 

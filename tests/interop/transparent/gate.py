@@ -94,6 +94,19 @@ class Gate(Daemon):
         super().__init__(lab, binary, "waxseal", config, admin=f"http://{ADMIN}")
         self.wait_until_ready()
 
+    def lead(self, starttls, mode, *whose):
+        """Has the firewall lead connections here, by the rules that `waxseal firewall` prints."""
+        port = PORTS[mode, starttls]
+        command = ["firewall", "nftables", "--by", mode, "--listen", f"0.0.0.0:{port}", "--listen", f"[::]:{port}", *whose]
+        self._must(*command, "--check")
+        networks.firewall(self._must(*command))
+
+    def _must(self, *command):
+        done = self.ask(*command)
+        if done.returncode != 0:
+            raise LabError(f"waxseal {' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
     def passed_through(self):
         """How many connections were passed through, by the reason."""
         return {why: self.total("waxseal_passthrough_total", f'reason="{why}"') for why in ("bypass", "starttls")}

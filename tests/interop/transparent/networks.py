@@ -7,6 +7,7 @@ waxseal, the name servers, the web server of the policies and a second MTA, with
 gateway.
 """
 
+import re
 import subprocess
 
 from lab import run
@@ -19,25 +20,14 @@ BYPASS = ("10.9.2.128/25", "fd09:2::b:0/112")
 NOBODY = 9  # the last part of an address that nobody has, or where nobody listens
 NAMES = ("wax-mta", "wax-mx")
 
-RULES = """\
+# A mistake: nobody escapes.
+LOOP = """\
 table inet waxseal
 delete table inet waxseal
 table inet waxseal {{
-{chain}
+chain out {{ type nat hook output priority -100; tcp dport 25 redirect to :{port}; }}
 }}
 """
-
-# Mail that passes through the gateway.
-REDIRECT = "chain in {{ type nat hook prerouting priority dstnat; tcp dport 25 redirect to :{port}; }}"
-TPROXY = """\
-chain in {{ type filter hook prerouting priority mangle;
-    meta nfproto ipv4 tcp dport 25 tproxy ip to :{port} meta mark set 1 accept
-    meta nfproto ipv6 tcp dport 25 tproxy ip6 to :{port} meta mark set 1 accept
-}}"""
-# Mail of the gateway's own MTA. waxseal runs as another user, and so its own connections escape.
-OWN = "chain out {{ type nat hook output priority -100; meta skuid postfix tcp dport 25 redirect to :{port}; }}"
-# A mistake: nobody escapes.
-LOOP = "chain out {{ type nat hook output priority -100; tcp dport 25 redirect to :{port}; }}"
 
 
 def inside(name, argv):
@@ -74,10 +64,6 @@ def build(lab):
     # With the last two a bind to somebody else's address succeeds, which tells nothing of whose it is.
     for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind"):
         run(["sysctl", "-qw", f"{key}=1"])
-    # TPROXY: what is marked is delivered here, whatever its destination.
-    for family in ("-4", "-6"):
-        run(["ip", family, "rule", "add", "fwmark", "1", "lookup", "100"])
-        run(["ip", family, "route", "add", "local", "default", "dev", "lo", "table", "100"])
 
 
 def on_the_internet(family, last, bypassed):
@@ -98,7 +84,13 @@ def address(name, wanted):
     ip(name, "address", "add", f"{wanted}/{length}", "dev", "eth0", *options)
 
 
-def firewall(chain="", port=0):
-    """Puts this rule in force, and no other: mail goes to this port of waxseal."""
-    rules = RULES.format(chain=chain.format(port=port))
+def firewall(rules):
+    """Puts these rules in force, and no others; and the routes that their comments ask for, if they are not."""
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+    for command in re.findall("(?m)^#   (ip .*)$", rules):
+        # Whoever has done it before hears that the file exists.
+        subprocess.run(command.split(), stderr=subprocess.DEVNULL)
+
+
+def no_firewall():
+    run(["nft", "delete", "table", "inet", "waxseal"])

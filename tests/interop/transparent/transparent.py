@@ -118,18 +118,19 @@ class Experiment:
         self._exim_program = exim.unpack(self._lab, self._exim_package)
 
     def carry_out(self):
-        for mode, chain in (("redirect", networks.REDIRECT), ("tproxy", networks.TPROXY)):
-            networks.firewall(chain, PORTS[mode, "hide"])
+        gateway = ("--from", "gateway")
+        for mode in ("redirect", "tproxy"):
+            self.gate.lead("hide", mode, *gateway)
             self._postfix(mode, self._behind)
             self._in_one_session(mode)
             self._exim(mode, "wax-mta")
-            networks.firewall(chain, PORTS[mode, "terminate"])
+            self.gate.lead("terminate", mode, *gateway)
             self._postfix(f"{mode}, TLS of the MTA ended", self._insisting)
-            networks.firewall(chain, PORTS[mode, "passthrough"])
+            self.gate.lead("passthrough", mode, *gateway)
             self._postfix(f"{mode}, TLS of the MTA passed through", self._insisting, by_an_mta_that_insists)
-        networks.firewall(networks.OWN, PORTS["redirect", "hide"])
+        self.gate.lead("hide", "redirect", "--only-user", "postfix")
         self._own_mta()
-        networks.firewall()
+        networks.no_firewall()
         self._exim("socks", None, f"socks_proxy = {SOCKS.replace(':', ' port=')}")
         password = PASSWORD.replace(":", "::")
         self._exim("socks-with-a-password", "wax-mta",
@@ -194,9 +195,11 @@ class Experiment:
         self._close(judge)
         for row in self.rows:
             if row.case.name in ("bogus", "first-mx-is-dead"):
+                start = self.gate.process.log.stat().st_size
                 status, line = curl.send(recipient(row.domain), row.first_host())
                 good = status == "deferred" and line.rstrip().endswith("(4)")
-                self._check(f"curl by the name of a host without address, {row.name}", good, line)
+                good = good and row.first_host() in since(self.gate.process.log, start)
+                self._check(f"curl by the name of a host that cannot be reached, {row.name}", good, line)
 
     def _in_one_session(self, way):
         """Domains with policies of their own, one MTA connection to one MX."""
@@ -210,7 +213,7 @@ class Experiment:
 
     def _loop(self):
         """A firewall that lets nobody escape, waxseal least of all: a clear end, and no avalanche."""
-        networks.firewall(networks.LOOP, PORTS["redirect", "hide"])
+        networks.firewall(networks.LOOP.format(port=PORTS["redirect", "hide"]))
         for row in self.rows[:2]:
             try:
                 smtplib.SMTP(row.address(), 25, timeout=30)

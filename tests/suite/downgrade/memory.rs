@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use waxseal::discover::HostMemory;
 use waxseal::name::Host;
 use waxseal::policy::downgrade::{Guard, Kind, Known, Response, Shown, Sight, Turn};
-use waxseal::store::{HostStore, KeptHost, Place, Store, StoreError, open};
+use waxseal::store::{HostStore, KeptHost, Place, Store, StoreError, Which, open};
 use waxseal::time::UnixTime;
 
 use crate::support::clock::HandClock;
@@ -67,7 +67,7 @@ async fn a_host_in_the_clear_is_not_remembered() {
     hosts
         .note(&mx(), (Shown::Plaintext, Sight::Kept), GUARD)
         .await;
-    assert_eq!(hosts.page(None, 9).await.unwrap(), []);
+    assert_eq!(hosts.page(Which::All, None, 9).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn that_a_host_is_seen_is_written_down_once_a_day() {
     assert_eq!(seen, [0, 0, DAY]);
     clock.advance(91 * DAY);
     hosts.tidy().await;
-    assert_eq!(hosts.page(None, 9).await.unwrap(), []);
+    assert_eq!(hosts.page(Which::All, None, 9).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -142,6 +142,7 @@ impl HostStore for Disk {
 
     fn hosts<'a>(
         &'a self,
+        _: Which,
         _: Option<&'a Host>,
         _: usize,
     ) -> BoxFuture<'a, Result<Vec<(Host, KeptHost)>, StoreError>> {

@@ -170,6 +170,8 @@ impl StartTls {
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) identity: Identity,
+    /// What it shows instead to who asks for one of these names.
+    pub(crate) by_name: Vec<(&'static str, Identity)>,
     pub(crate) versions: Versions,
     /// Plaintext that comes in one write with the 220, as an attacker would inject it.
     pub(crate) injected: Vec<u8>,
@@ -179,6 +181,7 @@ impl Tls {
     pub(crate) fn with(identity: Identity) -> Self {
         Self {
             identity,
+            by_name: Vec::new(),
             versions: Versions::All,
             injected: Vec::new(),
         }

@@ -8,7 +8,8 @@ use std::{convert::Infallible, io, sync::Arc};
 use rustls::{
     HandshakeKind, ServerConfig,
     crypto::aws_lc_rs,
-    sign::{CertifiedKey, SingleCertAndKey},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -33,26 +34,57 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(script: Script) -> Self {
         let tls = script.starttls.tls();
-        let acceptor = tls.map(|tls| acceptor(&tls.identity, tls.versions));
+        let acceptor = tls.map(|tls| acceptor(&tls.identity, &tls.by_name, tls.versions));
         Self { script, acceptor }
     }
 }
 
-pub(in crate::support) fn acceptor(identity: &Identity, versions: Versions) -> TlsAcceptor {
+/// The certificates of a server, by the name that it is asked for.
+#[derive(Debug)]
+struct Shown {
+    otherwise: Arc<CertifiedKey>,
+    by_name: Vec<(&'static str, Arc<CertifiedKey>)>,
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = hello.server_name();
+        let known = self.by_name.iter().find(|(name, _)| asked == Some(name));
+        Some(Arc::clone(known.map_or(&self.otherwise, |(_, key)| key)))
+    }
+}
+
+/// Whether the certificate can be read, and is of this key, is nothing to a server.
+fn certified(identity: &Identity) -> Arc<CertifiedKey> {
+    let key = aws_lc_rs::default_provider()
+        .key_provider
+        .load_private_key(identity.key());
+    Arc::new(CertifiedKey::new(identity.chain.clone(), key.unwrap()))
+}
+
+pub(in crate::support) fn acceptor(
+    identity: &Identity,
+    by_name: &[(&'static str, Identity)],
+    versions: Versions,
+) -> TlsAcceptor {
     let versions: &[_] = match versions {
         Versions::All => rustls::ALL_VERSIONS,
         Versions::Only12 => &[&rustls::version::TLS12],
         Versions::Only13 => &[&rustls::version::TLS13],
     };
+    let by_name = by_name
+        .iter()
+        .map(|(name, identity)| (*name, certified(identity)));
+    let shown = Shown {
+        otherwise: certified(identity),
+        by_name: by_name.collect(),
+    };
     let provider = aws_lc_rs::default_provider();
-    let key = provider.key_provider.load_private_key(identity.key());
-    // Whether the certificate can be read, and is of this key, is nothing to a server.
-    let certified = CertifiedKey::new(identity.chain.clone(), key.unwrap());
     let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        .with_cert_resolver(Arc::new(shown));
     TlsAcceptor::from(Arc::new(config))
 }
 

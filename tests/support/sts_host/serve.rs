@@ -22,16 +22,18 @@ pub(super) async fn serve(tcp: TcpStream, number: usize, shared: Shared) {
 async fn connection(mut tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
     let site = shared.site.lock().unwrap().clone();
     match &site.tls {
-        Tls::Shows(identity, versions) => match acceptor(identity, *versions).accept(tcp).await {
-            Ok(tls) => request(tls, number, shared, &site.answer).await,
-            Err(error) => {
-                let error = error.to_string();
-                shared
-                    .record
-                    .send_modify(|record| record.failed_handshakes.push(error));
-                Ok(())
+        Tls::Shows(identity, versions) => {
+            match acceptor(identity, &[], *versions).accept(tcp).await {
+                Ok(tls) => request(tls, number, shared, &site.answer).await,
+                Err(error) => {
+                    let error = error.to_string();
+                    shared
+                        .record
+                        .send_modify(|record| record.failed_handshakes.push(error));
+                    Ok(())
+                }
             }
-        },
+        }
         Tls::Breaks(bytes) => {
             tcp.readable().await?;
             tcp.write_all(bytes).await?;

@@ -1,6 +1,9 @@
 //! Memory in the place of a file that cannot be used.
 
 use super::*;
+use crate::name::Host;
+use crate::policy::downgrade::{Known, Shown};
+use crate::store::{HostStore, KeptHost};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -142,4 +145,34 @@ async fn a_file_that_another_process_keeps_for_itself_leaves_memory() {
     other.unlock().unwrap();
     store.recover().await;
     lab.is_well(&store);
+}
+
+#[tokio::test]
+async fn hosts_are_taken_along_and_the_file_knows_best() {
+    let kept = |best| KeptHost {
+        known: Known { best, lost: None },
+        first: NOW,
+        seen: NOW,
+    };
+    let (old, new): (Host, Host) = (
+        "old.example".parse().unwrap(),
+        "new.example".parse().unwrap(),
+    );
+    let lab = Lab::with(0).await;
+    let file = lab.file().await;
+    file.keep_host(&old, kept(Shown::Dane)).await.unwrap();
+    file.close().await;
+    let lock = beside(&lab.path, ".lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let store = lab.open().await;
+    is_memory(&store, "Is a directory");
+    assert_eq!(store.host(&old).await.unwrap(), Some(kept(Shown::Dane)));
+    store.keep_host(&old, kept(Shown::Tls)).await.unwrap();
+    store.keep_host(&new, kept(Shown::Tls)).await.unwrap();
+    fs::remove_dir(&lock).unwrap();
+    store.recover().await;
+    lab.is_well(&store);
+    assert_eq!(store.host(&old).await.unwrap(), Some(kept(Shown::Dane)));
+    assert_eq!(store.host(&new).await.unwrap(), Some(kept(Shown::Tls)));
 }
