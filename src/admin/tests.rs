@@ -1,5 +1,6 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::access::Token;
 use super::*;
@@ -10,13 +11,8 @@ mod desks;
 
 use desks::admin;
 
-/// Serves one request on a fresh endpoint on loopback and returns the response as it came.
-async fn ask(admin: &Admin, request: &str) -> String {
-    ask_with(admin, None, &format!("{request}Host: localhost\r\n")).await
-}
-
-/// The same, with a token and without a Host.
-async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
+/// An endpoint of its own on loopback, and where it is.
+async fn endpoint(admin: &Admin, token: Option<&str>) -> (JoinHandle<()>, SocketAddr) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let token = token.map(|token| Token::new(token).unwrap());
@@ -26,6 +22,17 @@ async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
         tls: None,
     };
     let served = tokio::spawn(serve(socket, listener, admin.clone()));
+    (served, address)
+}
+
+/// Serves one request on a fresh endpoint on loopback and returns the response as it came.
+async fn ask(admin: &Admin, request: &str) -> String {
+    ask_with(admin, None, &format!("{request}Host: localhost\r\n")).await
+}
+
+/// The same, with a token and without a Host.
+async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
+    let (served, address) = endpoint(admin, token).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{request}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -38,6 +45,27 @@ async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
 fn status_and_body(response: &str) -> (&str, &str) {
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (&head["HTTP/1.1 ".len()..][..3], body)
+}
+
+#[tokio::test]
+async fn who_says_nothing_makes_room_for_others() {
+    let (_served, address) = endpoint(&admin(Ok("")), None).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\n")
+            .await
+            .unwrap();
+        silent.push(stream);
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    late.write_all(request).await.unwrap();
+    tokio::time::pause();
+    let mut response = String::new();
+    late.read_to_string(&mut response).await.unwrap();
+    assert_eq!(status_and_body(&response), ("200", "ok\n"));
 }
 
 #[tokio::test]
