@@ -172,6 +172,7 @@ async function useToken(event) {
     return;
   }
   token.set(text);
+  tell("");
   await closeDialog();
 }
 

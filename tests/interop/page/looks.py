@@ -23,7 +23,7 @@ class Look:
             self.loads_without_a_complaint, self.shows_what_left_and_what_did_not, self.tells_the_story_of_a_delivery,
             self.shows_a_delivery_that_comes_while_it_is_open, self.finds_deliveries, self.checks_a_domain,
             self.shows_rules_policies_and_health, self.takes_text_for_text, self.only_reads_without_the_token,
-            self.acts_with_the_token, self.is_used_without_a_mouse, self.fits_a_phone, self.is_light_or_dark,
+            self.acts_with_the_token, self.asks_for_the_token_where_reading_takes_it, self.is_used_without_a_mouse, self.fits_a_phone, self.is_light_or_dark,
             self.is_for_everybody,
         )
 
@@ -201,6 +201,28 @@ class Look:
             page.get_by_role("button", name="Token entered").click()
             page.get_by_role("button", name="Forget it").click()
             expect(page.locator("#reload")).to_be_hidden()
+
+    def asks_for_the_token_where_reading_takes_it(self):
+        """As an endpoint elsewhere than on loopback would: the lab has none."""
+
+        def guard(route):
+            if route.request.headers.get("authorization") == f"Bearer {self._scene.token}":
+                route.continue_()
+            else:
+                route.fulfill(status=401, content_type="application/problem+json", body='{"detail": "this takes the token"}')
+
+        context = self._browser.new_context()
+        page = context.new_page()
+        page.route("**/api/**", guard)
+        page.goto(self._scene.url)
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.get_by_label("Token of the admin endpoint").fill(self._scene.token)
+        page.keyboard.press("Enter")
+        expect(page.locator("#state")).to_have_text("ready")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.locator("#notice")).to_be_hidden()
+        yield from ()
+        context.close()
 
     def is_used_without_a_mouse(self):
         with self._page() as page:
