@@ -14,11 +14,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -174,6 +174,7 @@ fn router(admin: Admin, access: Arc<Access>) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(Extension(Arc::clone(&access)))
         .layer(from_fn_with_state(access, admit))
         .layer(map_response(with_headers))
         .with_state(admin)
@@ -267,6 +268,27 @@ async fn readyz(Shared(admin): Shared<Admin>) -> Response {
 ))]
 async fn health(Shared(admin): Shared<Admin>) -> Json<HealthView> {
     Json(admin.readiness.view())
+}
+
+/// What the token is about.
+#[derive(Debug, Serialize, ToSchema)]
+struct TokenView {
+    /// Whether there is one; without it no web page can change anything.
+    set_up: bool,
+    /// Whether the request shows it.
+    shown: bool,
+}
+
+/// Whether there is a token, and whether this is it
+#[utoipa::path(get, path = "/api/v1/token", responses(
+    (status = 200, body = TokenView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn token(Extension(access): Extension<Arc<Access>>, headers: HeaderMap) -> Json<TokenView> {
+    Json(TokenView {
+        set_up: access.token().is_some(),
+        shown: access.is_shown(&headers),
+    })
 }
 
 /// What came of a reload.

@@ -39,6 +39,7 @@ pub(super) fn documented() -> OpenApiRouter<Admin> {
         .routes(routes!(super::readyz))
         .routes(routes!(super::reload_as_text))
         .routes(routes!(super::health))
+        .routes(routes!(super::token))
         .routes(routes!(totals::totals))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))

@@ -327,6 +327,26 @@ async fn deliveries_are_asked_for_by_domain_result_and_page() {
 }
 
 #[tokio::test]
+async fn whoever_asks_hears_whether_there_is_a_token_and_whether_this_is_it() {
+    let admin = admin(Ok(""));
+    let set_up = Some("0123456789abcdef");
+    let right = "Authorization: Bearer 0123456789abcdef\r\n";
+    let wrong = "Authorization: Bearer 0123456789abcdeg\r\n";
+    for (token, header, status, says) in [
+        (None, "", "200", r#"{"set_up":false,"shown":false}"#),
+        (None, right, "200", r#"{"set_up":false,"shown":false}"#),
+        (set_up, "", "200", r#"{"set_up":true,"shown":false}"#),
+        (set_up, right, "200", r#"{"set_up":true,"shown":true}"#),
+        (set_up, wrong, "401", "this is not the token"),
+    ] {
+        let request = format!("GET /api/v1/token HTTP/1.1\r\nHost: localhost\r\n{header}");
+        let response = ask_with(&admin, token, &request).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!((found, body.contains(says)), (status, true), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_is_for_everybody_and_loads_nothing_but_its_own_files() {
     let admin = admin(Ok(""));
     let response = ask(&admin, "GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\n").await;

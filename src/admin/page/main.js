@@ -157,9 +157,13 @@ async function check(event) {
 
 const dialog = at("token-dialog");
 
-function arm() {
-  document.body.classList.toggle("armed", Boolean(token.get()));
-  at("token-button").textContent = token.get() ? "Token entered" : "Enter token";
+/// Without a token of waxseal's there is none to enter.
+async function arm() {
+  const { set_up: setUp, shown } = await tryToken(token.get());
+  document.body.classList.toggle("armed", shown);
+  at("token-button").hidden = !setUp;
+  at("token-button").textContent = shown ? "Token entered" : "Enter token";
+  at("read-only").hidden = setUp;
 }
 
 async function useToken(event) {
@@ -180,7 +184,6 @@ async function closeDialog() {
   at("token").value = "";
   at("token-error").textContent = "";
   dialog.close();
-  arm();
   await showAll();
 }
 
@@ -191,7 +194,7 @@ function forgetToken() {
 
 // ------------------------------------------------------------------------------------------------ life
 
-let waiting = false;
+let asked = false;
 
 /// Runs `task`, and tells why it failed; who lacks the token is asked for it once.
 function guarded(task) {
@@ -201,9 +204,10 @@ function guarded(task) {
       return true;
     } catch (problem) {
       tell(problem.message);
-      if (problem.status === 401 && !dialog.open && !waiting) {
-        waiting = true;
-        dialog.showModal();
+      if (problem.status === 401) {
+        at("token-button").hidden = false;
+        if (!dialog.open && !asked) dialog.showModal();
+        asked = true;
       }
       if (problem.status === 0) {
         at("state").textContent = "no answer";
@@ -223,7 +227,7 @@ const often = guarded(async () => {
 const seldom = guarded(() => Promise.all([showRules(), showPolicies(), showHosts()]));
 
 async function showAll() {
-  failed = !((await often()) && (await seldom()));
+  failed = !((await guarded(arm)()) && (await often()) && (await seldom()));
 }
 
 function repeat(task, every) {
@@ -245,7 +249,6 @@ at("token-form").addEventListener("submit", useToken);
 at("token-forget").addEventListener("click", forgetToken);
 at("token-cancel").addEventListener("click", () => dialog.close());
 
-arm();
 await showAll();
 repeat(often, SOON);
 repeat(seldom, LATER);

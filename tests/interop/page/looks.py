@@ -161,6 +161,11 @@ class Look:
         with self._page() as page:
             if page.locator(".acts:visible").count():
                 yield "there is something to do without a token"
+            page.route("**/api/v1/token", lambda route: route.fulfill(json={"set_up": False, "shown": False}))
+            page.reload()
+            expect(page.locator("#read-only")).to_be_visible()
+            if page.locator("#token-button").is_visible():
+                yield "a token may be entered where there is none"
         for path in ("/api/v1/reload", "/reload", "/api/v1/policies/many5.example/refresh"):
             status, _ = self._scene.ask(path, "POST")
             if status != 401:
