@@ -41,6 +41,7 @@ use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
+mod change;
 mod hosts;
 mod list;
 mod overview;
@@ -54,8 +55,9 @@ mod simulate;
 mod sockets;
 
 use build::{Lasting, Observers, Silent};
+use change::ByHandDesk;
 use hosts::GateHosts;
-use overview::Overview;
+use overview::{Overview, RingDesk};
 use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_store, sweep_pool, warn_of_expiry, watch_dnssec};
@@ -234,6 +236,7 @@ pub struct App {
     admin: Option<(SocketAddr, String)>,
     reloader: Arc<Reloader>,
     readiness: Arc<Readiness>,
+    audit: Arc<Audit>,
     draining: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
@@ -247,12 +250,13 @@ impl App {
             mut inherited,
         } = ports;
         let metrics = Arc::new(Metrics::new()?);
+        let audit = Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock)));
         let hour = Arc::new(LastHour::new(Arc::clone(&clock)));
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
             hour: Arc::clone(&hour),
             journal: Journal,
-            audit: Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock))),
+            audit: Arc::clone(&audit),
         });
         let (sockets, own) = bind_all(&config, &mut inherited).await?;
         inherited.close_others();
@@ -283,6 +287,7 @@ impl App {
             admin: None,
             reloader,
             readiness,
+            audit,
             draining,
             tasks: Vec::new(),
             background: Vec::new(),
@@ -337,11 +342,13 @@ impl App {
                 readiness: Arc::clone(&self.readiness),
                 reload: Arc::clone(&self.reloader) as Arc<dyn Reload>,
                 policies: Arc::new(GateDesk(Arc::clone(&self.reloader.gates))),
+                rules: Arc::new(ByHandDesk(Arc::clone(&self.reloader))),
+                deliveries: Arc::new(RingDesk(Arc::clone(&self.audit))),
+                overview: Arc::new(Overview::new(Arc::clone(&self.reloader), hour)),
                 hosts: Arc::new(GateHosts {
                     memory: self.reloader.lasting.hosts.clone(),
                     gates: Arc::clone(&self.reloader.gates),
                 }),
-                overview: Arc::new(Overview::new(Arc::clone(&self.reloader), hour)),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             let served = admin::serve(socket, listener, admin);

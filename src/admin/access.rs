@@ -132,6 +132,11 @@ impl Access {
         self.token.as_ref()
     }
 
+    /// Whether a request that was let in shows the token.
+    pub(super) fn is_shown(&self, headers: &HeaderMap) -> bool {
+        self.token.is_some() && shown(headers).is_some()
+    }
+
     /// Whether the request may go on.
     pub(super) fn judge(&self, asked: Asked<'_>, purpose: Purpose) -> Result<(), Refusal> {
         let host = self.host(asked).ok_or(Refusal::UnknownHost)?;

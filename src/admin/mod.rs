@@ -13,12 +13,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State as Shared};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -31,6 +31,7 @@ use crate::name::{Destination, Domain};
 
 pub mod access;
 mod check;
+mod deliveries;
 mod hosts;
 mod openapi;
 mod page;
@@ -45,6 +46,7 @@ mod tests;
 mod totals;
 
 pub use check::TooBusy;
+pub use deliveries::{DeliveryDesk, DeliveryPage, Wanted};
 pub use hosts::{HostDesk, HostError, HostPage, HostView, LostView};
 pub use openapi::openapi;
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
@@ -52,13 +54,16 @@ pub use problem::Problem;
 pub use readiness::{
     DnssecView, HealthView, LastReload, ProbeView, Readiness, ReloadView, State, StoreView,
 };
-pub use rules::{RulePage, RuleView};
+pub use rules::{ChangeError, ChangeView, NewRule, RuleDesk, RuleInForce, RulePage, RuleScope};
 pub use totals::{MinuteView, TotalsView};
 
 use access::{Access, Asked, Purpose, Refusal};
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
+
+/// Octets of a body; a rule is small.
+const MOST_BODY: usize = 64 * 1024;
 
 /// For browsers: nothing is kept, guessed, framed, told to others or loaded from elsewhere.
 const HEADERS: [(header::HeaderName, &str); 5] = [
@@ -135,10 +140,14 @@ pub struct Admin {
     pub reload: Arc<dyn Reload>,
     /// Knows the MTA-STS policies.
     pub policies: Arc<dyn PolicyDesk>,
-    /// Knows what MX hosts have shown.
-    pub hosts: Arc<dyn HostDesk>,
+    /// Knows the last deliveries.
+    pub deliveries: Arc<dyn DeliveryDesk>,
     /// Knows what waxseal is doing.
     pub overview: Arc<dyn Overview>,
+    /// Changes the rules.
+    pub rules: Arc<dyn RuleDesk>,
+    /// Knows what MX hosts have shown.
+    pub hosts: Arc<dyn HostDesk>,
 }
 
 impl fmt::Debug for Admin {
@@ -162,8 +171,10 @@ fn router(admin: Admin, access: Arc<Access>) -> Router {
         .route("/api/v1/openapi.json", get(|| async { Json(api) }))
         .route("/", get(page::index))
         .route("/page/{file}", get(page::file))
+        .layer(DefaultBodyLimit::max(MOST_BODY))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(Extension(Arc::clone(&access)))
         .layer(from_fn_with_state(access, admit))
         .layer(map_response(with_headers))
         .with_state(admin)
@@ -257,6 +268,27 @@ async fn readyz(Shared(admin): Shared<Admin>) -> Response {
 ))]
 async fn health(Shared(admin): Shared<Admin>) -> Json<HealthView> {
     Json(admin.readiness.view())
+}
+
+/// What the token is about.
+#[derive(Debug, Serialize, ToSchema)]
+struct TokenView {
+    /// Whether there is one; without it no web page can change anything.
+    set_up: bool,
+    /// Whether the request shows it.
+    shown: bool,
+}
+
+/// Whether there is a token, and whether this is it
+#[utoipa::path(get, path = "/api/v1/token", responses(
+    (status = 200, body = TokenView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+async fn token(Extension(access): Extension<Arc<Access>>, headers: HeaderMap) -> Json<TokenView> {
+    Json(TokenView {
+        set_up: access.token().is_some(),
+        shown: access.is_shown(&headers),
+    })
 }
 
 /// What came of a reload.

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Admin, check, hosts, policies, rules, totals};
+use super::{Admin, check, deliveries, hosts, policies, rules, totals};
 
 /// What the routes do not say themselves.
 #[derive(utoipa::OpenApi)]
@@ -39,8 +39,12 @@ pub(super) fn documented() -> OpenApiRouter<Admin> {
         .routes(routes!(super::readyz))
         .routes(routes!(super::reload_as_text))
         .routes(routes!(super::health))
+        .routes(routes!(super::token))
         .routes(routes!(totals::totals))
-        .routes(routes!(rules::list))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(rules::list, rules::change::add))
+        .routes(routes!(rules::change::expire))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show, policies::forget))
         .routes(routes!(policies::refresh))

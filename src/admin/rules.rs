@@ -3,15 +3,23 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+pub(super) mod change;
+
+pub use change::{ChangeError, ChangeView, NewRule, RuleDesk, RuleScope};
 
 use super::paging::limit;
 use super::{Admin, Problem};
 
+/// Nobody has so many rules.
+const MOST_SKIPPED: u32 = 1_000_000;
+
 /// One rule, for one pattern and one sender scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RuleView {
+pub struct RuleInForce {
     /// File and line of the rule.
     pub origin: String,
     /// Whose mail: a domain, a `.suffix`, `mx` and a pattern for MX hosts, or `*`.
@@ -42,7 +50,7 @@ pub struct RulePage {
     /// How many there are in all.
     pub total: usize,
     /// The rules.
-    pub rules: Vec<RuleView>,
+    pub rules: Vec<RuleInForce>,
     /// What to ask for as `skip` to get the next ones; none where there are no more.
     pub next: Option<usize>,
 }
@@ -53,6 +61,7 @@ pub struct RulePage {
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
     /// How many rules to leave out.
+    #[param(maximum = 1_000_000)]
     skip: Option<u32>,
     /// How many rules to show, 100 unless told.
     #[param(minimum = 1, maximum = 1000)]
@@ -69,6 +78,12 @@ pub(super) async fn list(
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<RulePage>, Problem> {
     let Query(page) = page?;
-    let (skip, limit) = (page.skip.unwrap_or(0), limit(page.limit)?);
-    Ok(Json(admin.overview.rules(skip as usize, limit as usize)))
+    let limit = limit(page.limit)?;
+    match page.skip.unwrap_or(0) {
+        skip @ 0..=MOST_SKIPPED => Ok(Json(admin.overview.rules(skip as usize, limit as usize))),
+        other => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("`skip` is a number from 0 to {MOST_SKIPPED}, and not {other}"),
+        )),
+    }
 }

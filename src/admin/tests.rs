@@ -1,183 +1,18 @@
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::access::Token;
 use super::*;
-use crate::name::{Domain, Host};
-use crate::policy::downgrade::{Guard, Kind, Known, Lost, Response as OnLoss, Shown};
-use crate::store::{KeptHost, Which};
+use crate::policy::delivery_id::DeliveryId;
 use crate::time::UnixTime;
 
-struct Answer(Result<String, String>);
+mod desks;
 
-impl Reload for Answer {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(async { self.0.clone() })
-    }
-}
+use desks::admin;
 
-fn admin(reload: Result<&str, &str>) -> Admin {
-    Admin {
-        render: Arc::new(|| "waxseal_rules 7\n".to_owned()),
-        readiness: Arc::new(Readiness::default()),
-        reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
-        policies: Arc::new(OnePolicy),
-        hosts: Arc::new(OneHost),
-        overview: Arc::new(Quiet),
-    }
-}
-
-/// A desk that knows mx.a.example, which has lost STARTTLS, and no other host.
-struct OneHost;
-
-fn host_view(host: &Host) -> Result<HostView, HostError> {
-    if host.as_str() != "mx.a.example" {
-        return Err(HostError::Unknown(host.clone()));
-    }
-    let lost = Lost {
-        kind: Kind::Starttls,
-        since: UnixTime(60),
-    };
-    let kept = KeptHost {
-        known: Known {
-            best: Shown::Dane,
-            lost: Some(lost),
-        },
-        first: UnixTime(0),
-        seen: UnixTime(60),
-    };
-    let guard = Guard {
-        response: OnLoss::Defer,
-        hold: Duration::from_mins(1),
-    };
-    Ok(HostView::of(host, &kept, guard))
-}
-
-impl HostDesk for OneHost {
-    fn list(
-        &self,
-        which: Which,
-        after: Option<Host>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<HostPage, HostError>> {
-        Box::pin(async move {
-            let hosts = host_view(&"mx.a.example".parse().unwrap());
-            Ok(HostPage {
-                hosts: hosts.into_iter().collect(),
-                next: Some(format!("{which:?} {after:?} {limit}")),
-            })
-        })
-    }
-
-    fn show<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<HostView, HostError>> {
-        Box::pin(async { host_view(host) })
-    }
-
-    fn forget<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<(), HostError>> {
-        Box::pin(async { host_view(host).map(|_| ()) })
-    }
-}
-
-/// A waxseal that has one rule, and too many checks under way for any but the domain a.example.
-struct Quiet;
-
-impl Overview for Quiet {
-    fn totals(&self) -> TotalsView {
-        TotalsView {
-            since: UnixTime(0).to_string(),
-            sealed: 3,
-            open: 2,
-            blocked: 1,
-            would_block: 0,
-            failed: 0,
-            rejected: 0,
-            last_hour: Vec::new(),
-        }
-    }
-
-    fn rules(&self, skip: usize, limit: usize) -> RulePage {
-        RulePage {
-            loaded: UnixTime(0).to_string(),
-            total: skip,
-            rules: Vec::new(),
-            next: Some(limit),
-        }
-    }
-
-    fn check(
-        &self,
-        destination: Destination,
-        sender: Option<Domain>,
-    ) -> BoxFuture<'_, Result<Value, TooBusy>> {
-        let free = destination.to_string() == "a.example";
-        Box::pin(async move { free.then(|| format!("{sender:?}").into()).ok_or(TooBusy) })
-    }
-}
-
-/// A desk that knows the policy of a.example, and of nobody else.
-struct OnePolicy;
-
-fn view(domain: &Domain) -> Result<PolicyView, PolicyError> {
-    if domain.as_str() != "a.example" {
-        return Err(PolicyError::Unknown(domain.clone()));
-    }
-    Ok(PolicyView {
-        domain: domain.to_string(),
-        mode: "enforce".to_owned(),
-        mx: vec!["*.a.example".to_owned()],
-        max_age: 86400,
-        id: "1".to_owned(),
-        fetched: UnixTime(0).to_string(),
-        expires: UnixTime(86400).to_string(),
-        used: UnixTime(0).to_string(),
-        next_refresh: UnixTime(43200).to_string(),
-        failing: None,
-        text: String::new(),
-    })
-}
-
-impl PolicyDesk for OnePolicy {
-    fn list(
-        &self,
-        after: Option<Domain>,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<PolicyPage, PolicyError>> {
-        Box::pin(async move {
-            let policies = view(&"a.example".parse().unwrap());
-            Ok(PolicyPage {
-                policies: policies.into_iter().collect(),
-                next: Some(format!("{after:?} {limit}")),
-            })
-        })
-    }
-
-    fn show<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
-        Box::pin(async { view(domain) })
-    }
-
-    fn refresh<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<PolicyView, PolicyError>> {
-        Box::pin(async {
-            Err(PolicyError::NotRefreshed {
-                domain: domain.clone(),
-                why: "no answer in time".to_owned(),
-            })
-        })
-    }
-
-    fn forget<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(), PolicyError>> {
-        Box::pin(async { view(domain).map(|_| ()) })
-    }
-}
-
-/// Serves one request on a fresh endpoint on loopback and returns the response as it came.
-async fn ask(admin: &Admin, request: &str) -> String {
-    ask_with(admin, None, &format!("{request}Host: localhost\r\n")).await
-}
-
-/// The same, with a token and without a Host.
-async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
+/// An endpoint of its own on loopback, and where it is.
+async fn endpoint(admin: &Admin, token: Option<&str>) -> (JoinHandle<()>, SocketAddr) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let token = token.map(|token| Token::new(token).unwrap());
@@ -187,6 +22,17 @@ async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
         tls: None,
     };
     let served = tokio::spawn(serve(socket, listener, admin.clone()));
+    (served, address)
+}
+
+/// Serves one request on a fresh endpoint on loopback and returns the response as it came.
+async fn ask(admin: &Admin, request: &str) -> String {
+    ask_with(admin, None, &format!("{request}Host: localhost\r\n")).await
+}
+
+/// The same, with a token and without a Host.
+async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
+    let (served, address) = endpoint(admin, token).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{request}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -199,6 +45,27 @@ async fn ask_with(admin: &Admin, token: Option<&str>, request: &str) -> String {
 fn status_and_body(response: &str) -> (&str, &str) {
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (&head["HTTP/1.1 ".len()..][..3], body)
+}
+
+#[tokio::test]
+async fn who_says_nothing_makes_room_for_others() {
+    let (_served, address) = endpoint(&admin(Ok("")), None).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\n")
+            .await
+            .unwrap();
+        silent.push(stream);
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    late.write_all(request).await.unwrap();
+    tokio::time::pause();
+    let mut response = String::new();
+    late.read_to_string(&mut response).await.unwrap();
+    assert_eq!(status_and_body(&response), ("200", "ok\n"));
 }
 
 #[tokio::test]
@@ -384,6 +251,7 @@ async fn totals_rules_health_and_checks_are_told() {
             r#""total":5,"rules":[],"next":7}"#,
         ),
         ("GET /api/v1/rules?skip=-1", "400", "skip"),
+        ("GET /api/v1/rules?skip=1000001", "400", "from 0 to 1000000"),
         ("GET /api/v1/rules?limit=0", "400", "from 1 to 1000"),
         ("GET /api/v1/health", "200", r#""state":"starting""#),
         ("GET /api/v1/check/A.example", "200", r#""None""#),
@@ -415,6 +283,66 @@ async fn totals_rules_health_and_checks_are_told() {
             response.contains(&format!("content-type: {kind}\r\n")),
             "{response}"
         );
+    }
+}
+
+#[tokio::test]
+async fn deliveries_are_asked_for_by_domain_result_and_page() {
+    let admin = admin(Ok(""));
+    let id = DeliveryId::new(UnixTime(1), 1);
+    for (question, status, says) in [
+        (
+            String::new(),
+            "200",
+            "domain: None, result: None, after: None, limit: 100".to_owned(),
+        ),
+        (
+            format!("?domain=A.example&result=blocked&limit=7&after={id}"),
+            "200",
+            format!(
+                "domain: Some(Domain(a.example)), result: Some(\\\"blocked\\\"), after: Some({id:?}), limit: 7"
+            ),
+        ),
+        ("?domain=a..b".to_owned(), "400", "not a domain".to_owned()),
+        (
+            "?result=lost".to_owned(),
+            "400",
+            "`lost` is no result; there are: delivered, ".to_owned(),
+        ),
+        ("?after=1".to_owned(), "400", "`1`".to_owned()),
+        ("?limit=0".to_owned(), "400", "from 1 to 1000".to_owned()),
+        (
+            format!("/{id}"),
+            "404",
+            format!("{id} is not among the last deliveries"),
+        ),
+        ("/1".to_owned(), "400", "`1`".to_owned()),
+    ] {
+        let request = format!("GET /api/v1/deliveries{question} HTTP/1.1\r\n");
+        let response = ask(&admin, &request).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!(found, status, "{question}: {body}");
+        assert!(body.contains(&says), "{question}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_hears_whether_there_is_a_token_and_whether_this_is_it() {
+    let admin = admin(Ok(""));
+    let set_up = Some("0123456789abcdef");
+    let right = "Authorization: Bearer 0123456789abcdef\r\n";
+    let wrong = "Authorization: Bearer 0123456789abcdeg\r\n";
+    for (token, header, status, says) in [
+        (None, "", "200", r#"{"set_up":false,"shown":false}"#),
+        (None, right, "200", r#"{"set_up":false,"shown":false}"#),
+        (set_up, "", "200", r#"{"set_up":true,"shown":false}"#),
+        (set_up, right, "200", r#"{"set_up":true,"shown":true}"#),
+        (set_up, wrong, "401", "this is not the token"),
+    ] {
+        let request = format!("GET /api/v1/token HTTP/1.1\r\nHost: localhost\r\n{header}");
+        let response = ask_with(&admin, token, &request).await;
+        let (found, body) = status_and_body(&response);
+        assert_eq!((found, body.contains(says)), (status, true), "{body}");
     }
 }
 
@@ -495,7 +423,7 @@ async fn hosts_are_listed_shown_and_forgotten() {
     let ask = async |line: &str| {
         let response = ask(&admin, &format!("{line} HTTP/1.1\r\n")).await;
         let (status, body) = status_and_body(&response);
-        let body = serde_json::from_str(body).unwrap_or_default();
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
         (status.to_owned(), body)
     };
     let (_, page): (_, Value) = ask("GET /api/v1/hosts?after=b.example&limit=7").await;

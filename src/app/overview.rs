@@ -7,13 +7,41 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::reload::Reloader;
-use crate::admin::{self, MinuteView, RulePage, RuleView, TooBusy, TotalsView};
+use crate::admin::{
+    self, DeliveryDesk, DeliveryPage, MinuteView, RuleInForce, RulePage, TooBusy, TotalsView,
+    Wanted,
+};
+use crate::audit::{Audit, Filter};
 use crate::check::{self, Depth, Request};
 use crate::metrics::hour::{Counts, LastHour};
 use crate::name::{Destination, Domain};
+use crate::policy::delivery_id::DeliveryId;
 use crate::policy::requirement::Mode;
 use crate::policy::rules::Rule;
+use crate::record::Record;
 use crate::time::UnixTime;
+
+/// The last deliveries.
+pub(super) struct RingDesk(pub(super) Arc<Audit>);
+
+impl DeliveryDesk for RingDesk {
+    fn list(&self, wanted: &Wanted) -> DeliveryPage {
+        let filter = Filter {
+            domain: wanted.domain.clone(),
+            result: wanted.result.clone(),
+            after: wanted.after,
+        };
+        let page = self.0.latest().page(&filter, wanted.limit);
+        DeliveryPage {
+            deliveries: page.records,
+            next: page.next.map(|id| id.to_string()),
+        }
+    }
+
+    fn show(&self, id: DeliveryId) -> Option<Record> {
+        self.0.latest().find(id)
+    }
+}
 
 /// Checks at the same time.
 const CHECKS: usize = 4;
@@ -93,8 +121,8 @@ fn minute((at, counts): (UnixTime, Counts)) -> MinuteView {
     }
 }
 
-fn view(rule: &Rule, now: UnixTime) -> RuleView {
-    RuleView {
+fn view(rule: &Rule, now: UnixTime) -> RuleInForce {
+    RuleInForce {
         origin: rule.origin.to_string(),
         pattern: rule.pattern.to_string(),
         sender: rule.sender.to_string(),

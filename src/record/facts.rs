@@ -1,6 +1,7 @@
 //! What was known of a destination, and what followed from it for each host.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::dane::Record as TlsaRecord;
 use crate::policy::decide::Decision;
@@ -8,7 +9,7 @@ use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts};
 use crate::policy::verdict::Verdict;
 
 /// What was known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FactsView {
     /// What the hosts were looked up for: the recipient domain, or the route of a rule.
     pub next_hop: String,
@@ -23,7 +24,8 @@ pub struct FactsView {
 }
 
 /// One host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostFacts)]
 pub struct HostView {
     /// Its name, or an address.
     pub host: String,
@@ -42,7 +44,7 @@ pub struct HostView {
 }
 
 /// The TLSA records of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DaneView {
     /// `published` (and proven by DNSSEC), `absent` or `failed`.
     pub state: String,
@@ -55,7 +57,7 @@ pub struct DaneView {
 }
 
 /// One TLSA record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TlsaView {
     /// The record.
     pub record: String,
@@ -64,7 +66,7 @@ pub struct TlsaView {
 }
 
 /// The MTA-STS policy of a domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MtaStsView {
     /// What is known, for people.
     pub state: String,

@@ -9,6 +9,7 @@
 //! while mail waits.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::policy::failure::Failure;
 use crate::policy::handshake::Fingerprint;
@@ -27,7 +28,7 @@ pub use facts::{DaneView, FactsView, HostView, MtaStsView, TlsaView};
 pub const VERSION: u32 = 1;
 
 /// What came of one leg: the part of a transaction that is for one recipient domain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     /// [`VERSION`].
     pub v: u32,
@@ -68,7 +69,7 @@ pub struct Record {
 }
 
 /// An operator's rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleView {
     /// File and line.
     pub origin: String,
@@ -85,7 +86,7 @@ pub struct RuleView {
 }
 
 /// What one address of one host came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptView {
     /// The host.
     pub host: String,
@@ -98,7 +99,7 @@ pub struct AttemptView {
 }
 
 /// A connection, and what it showed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionView {
     /// The host.
     pub host: String,
@@ -123,7 +124,7 @@ pub struct ConnectionView {
 }
 
 /// A TLS handshake.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TlsView {
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: String,
@@ -136,7 +137,7 @@ pub struct TlsView {
 }
 
 /// A TLSA record that matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MatchView {
     /// The record.
     pub record: String,

@@ -23,16 +23,33 @@ pub(crate) async fn post(address: SocketAddr, path: &str, headers: &str) -> Resp
     request(address, "POST", path, headers).await
 }
 
+/// POST of JSON.
+pub(crate) async fn post_json(address: SocketAddr, path: &str, body: &str) -> Response {
+    let headers = "Content-Type: application/json\r\n";
+    send(address, "POST", path, headers, body).await
+}
+
 /// DELETE.
 pub(crate) async fn delete(address: SocketAddr, path: &str) -> Response {
     request(address, "DELETE", path, "").await
 }
 
 async fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> Response {
+    send(address, method, path, headers, "").await
+}
+
+async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Response {
+    let length = body.len();
     let text = within("an HTTP response", async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();

@@ -33,6 +33,6 @@ async function ask(method, path, { query = {}, body, shown = token.get() } = {})
 
 export const get = (path, query) => ask("GET", path, { query });
 export const act = (method, path, body) => ask(method, path, { body });
-/// Whether this is the token.
-export const tryToken = (shown) => ask("GET", "health", { shown });
+/// Whether there is a token, and whether this is it; throws if it is another.
+export const tryToken = (shown) => ask("GET", "token", { shown });
 export const part = encodeURIComponent;

@@ -11,7 +11,8 @@ export function fate(record) {
 function summary(record) {
   const { connection, why, reply } = record;
   if (record.result !== "delivered") return why ?? (reply ? `the MX said ${reply}` : "the MTA gave up");
-  const how = connection.tls ? `${connection.tls.version}, ${connection.authentication}` : "plaintext";
+  const proof = connection.authentication === "none" ? "not authenticated" : connection.authentication;
+  const how = connection.tls ? `${connection.tls.version}, ${proof}` : "plaintext";
   return `${connection.host}, ${how}${connection.would_block ? "; would have been blocked" : ""}`;
 }
 
@@ -38,13 +39,13 @@ function known(record) {
     ["MX records", mx_security],
     ["MTA-STS", mta_sts.state],
   ];
-  return [facts(pairs), ...hosts.flatMap((host) => [el("h4", { class: "aside" }, `${host.preference} ${host.host}`), hostFacts(host)])];
+  return [facts(pairs), ...hosts.flatMap((host) => [el("h4", {}, `${host.preference} ${host.host}`), hostFacts(host)])];
 }
 
 function verdict(record) {
   const { rule, policy, connection } = record;
   return facts([
-    ["Decided by", { rule: "a rule", dane: "DANE", "mta-sts": "MTA-STS", opportunistic: "nobody: TLS where it is offered" }[policy] ?? policy],
+    ["Decided by", { rule: "a rule", dane: "DANE", "mta-sts": "MTA-STS", opportunistic: "no policy: TLS where it is offered" }[policy] ?? policy],
     ["Rule", rule && `${rule.origin}: ${rule.level}, ${rule.mode}${rule.route ? `, route ${rule.route}` : ""}`],
     ["Its reason", rule?.reason],
     ["It expires", rule?.expires],
@@ -54,7 +55,10 @@ function verdict(record) {
 
 function evidence(record) {
   const { attempts, connection } = record;
-  const tried = attempts.map((attempt) => `${attempt.host}[${attempt.address}]: ${attempt.result}${attempt.why ? ` (${attempt.why})` : ""}`);
+  const tried = attempts.map(({ host, address, result, why }) => {
+    const peer = `${host}[${address}]`;
+    return why?.startsWith(peer) ? why : `${peer}: ${why ?? result}`;
+  });
   const tls = connection?.tls;
   return facts([
     ["Tried", tried],

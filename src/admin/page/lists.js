@@ -19,6 +19,17 @@ export function rules(rows, actions) {
   ], rows);
 }
 
+export function hosts(rows, actions) {
+  return table("MX hosts that show less than before", [
+    ["Host", null, (host) => host.host],
+    ["Lost", null, (host) => el("span", { class: "wrong" }, { starttls: "STARTTLS" }[host.lost.kind] ?? host.lost.kind)],
+    ["Had", null, (host) => host.best],
+    ["Since", null, (host) => ago(host.lost.since)],
+    ["Accepted", null, (host) => ago(host.lost.until)],
+    ["", "acts", actions],
+  ], rows);
+}
+
 export function policies(rows, actions) {
   return table("MTA-STS policies that are remembered", [
     ["Domain", null, (policy) => policy.domain],
@@ -63,6 +74,6 @@ export function check(report) {
     ["MX records", report.mx_security],
     ["MTA-STS", report.mta_sts.state],
   ]);
-  const hosts = report.hosts.flatMap((host) => [el("h4", { class: "aside" }, `${host.preference} ${host.host}`), hostCheck(host)]);
+  const hosts = report.hosts.flatMap((host) => [el("h4", {}, `${host.preference} ${host.host}`), hostCheck(host)]);
   return el("div", {}, el("h3", {}, report.domain), head, ...hosts);
 }

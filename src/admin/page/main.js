@@ -69,7 +69,7 @@ const shown = { rules: 100, policies: 100 };
 async function showRules() {
   const page = await get("rules", { limit: shown.rules });
   at("rules-loaded").replaceChildren(page.total ? `${number(page.total)}, loaded ` : "None, loaded ", ago(page.loaded));
-  at("rules").replaceChildren(page.rules.length ? lists.rules(page.rules, () => "") : "");
+  at("rules").replaceChildren(page.rules.length ? lists.rules(page.rules, ruleActions) : "");
   at("rules-more").hidden = page.next === null || shown.rules >= 1000;
 }
 
@@ -88,6 +88,26 @@ function policyActions({ domain }) {
     button("Forget", "DELETE", `policies/${part(domain)}`));
 }
 
+async function showHosts() {
+  const { hosts } = await get("hosts", { lost: true, limit: 100 });
+  const none = el("p", { class: "aside" }, "None.");
+  at("hosts").replaceChildren(hosts.length ? lists.hosts(hosts, hostActions) : none);
+}
+
+function hostActions({ host }) {
+  const click = doing("DELETE", `hosts/${part(host)}`, `Accepted: ${host}`, showHosts);
+  return el("button", { type: "button", class: "small", "aria-label": `Accept ${host} as it is`, click }, "Accept as it is");
+}
+
+/// Only rules that were made by hand are a page's to end; other files are written by people.
+function ruleActions(rule) {
+  if (!rule.origin.startsWith("80-by-hand.toml:") || rule.expired) return "";
+  const mx = rule.pattern.startsWith("mx ");
+  const scope = { [mx ? "mx" : "domains"]: [mx ? rule.pattern.slice(3) : rule.pattern], senders: rule.sender === "*" ? [] : [rule.sender] };
+  const click = doing("POST", "rules/expire", `Expired: ${rule.pattern}`, showRules, scope);
+  return el("button", { type: "button", class: "small", "aria-label": `Let the rule for ${rule.pattern} expire now`, click }, "Expire now");
+}
+
 const more = (what, show) => () => {
   shown[what] = Math.min(shown[what] * 10, 1000);
   return show();
@@ -96,18 +116,29 @@ const more = (what, show) => () => {
 // --------------------------------------------------------------------------------------------- actions
 
 /// Does something when a button is pressed, and tells what came of it.
-function doing(method, path, done, show) {
+function doing(method, path, done, show, body) {
   return guarded(async (event) => {
     const button = event.target;
     button.disabled = true;
     try {
-      const answer = await act(method, path);
+      const answer = await act(method, path, body);
       tell(answer?.result ?? `${done}: done.`);
     } finally {
       button.disabled = false;
     }
     await show();
   });
+}
+
+async function addRule(event) {
+  event.preventDefault();
+  const rule = { domains: [at("rule-domain").value.trim()], tls: at("rule-tls").value, mode: at("rule-mode").value };
+  if (at("rule-reason").value) rule.reason = at("rule-reason").value;
+  if (at("rule-expires").value) rule.expires = at("rule-expires").value;
+  const { origins, warnings, result } = await act("POST", "rules", rule);
+  tell([`Added: ${origins.join(", ")}; ${result}`, ...warnings].join(". "));
+  at("rule-form").reset();
+  await showRules();
 }
 
 async function check(event) {
@@ -126,9 +157,13 @@ async function check(event) {
 
 const dialog = at("token-dialog");
 
-function arm() {
-  document.body.classList.toggle("armed", Boolean(token.get()));
-  at("token-button").textContent = token.get() ? "Token entered" : "Enter token";
+/// Without a token of waxseal's there is none to enter.
+async function arm() {
+  const { set_up: setUp, shown } = await tryToken(token.get());
+  document.body.classList.toggle("armed", shown);
+  at("token-button").hidden = !setUp;
+  at("token-button").textContent = shown ? "Token entered" : "Enter token";
+  at("read-only").hidden = setUp;
 }
 
 async function useToken(event) {
@@ -141,6 +176,7 @@ async function useToken(event) {
     return;
   }
   token.set(text);
+  tell("");
   await closeDialog();
 }
 
@@ -148,7 +184,6 @@ async function closeDialog() {
   at("token").value = "";
   at("token-error").textContent = "";
   dialog.close();
-  arm();
   await showAll();
 }
 
@@ -159,7 +194,7 @@ function forgetToken() {
 
 // ------------------------------------------------------------------------------------------------ life
 
-let waiting = false;
+let asked = false;
 
 /// Runs `task`, and tells why it failed; who lacks the token is asked for it once.
 function guarded(task) {
@@ -169,9 +204,10 @@ function guarded(task) {
       return true;
     } catch (problem) {
       tell(problem.message);
-      if (problem.status === 401 && !dialog.open && !waiting) {
-        waiting = true;
-        dialog.showModal();
+      if (problem.status === 401) {
+        at("token-button").hidden = false;
+        if (!dialog.open && !asked) dialog.showModal();
+        asked = true;
       }
       if (problem.status === 0) {
         at("state").textContent = "no answer";
@@ -188,10 +224,10 @@ const often = guarded(async () => {
   await Promise.all([showTotals(), showHealth(), showDeliveries()]);
   if (failed) tell("");
 });
-const seldom = guarded(() => Promise.all([showRules(), showPolicies()]));
+const seldom = guarded(() => Promise.all([showRules(), showPolicies(), showHosts()]));
 
 async function showAll() {
-  failed = !((await often()) && (await seldom()));
+  failed = !((await guarded(arm)()) && (await often()) && (await seldom()));
 }
 
 function repeat(task, every) {
@@ -206,13 +242,13 @@ at("deliveries-form").addEventListener("change", guarded(showOthers));
 at("deliveries-more").addEventListener("click", guarded(showOlder));
 at("rules-more").addEventListener("click", guarded(more("rules", showRules)));
 at("policies-more").addEventListener("click", guarded(more("policies", showPolicies)));
+at("rule-form").addEventListener("submit", guarded(addRule));
 at("reload").addEventListener("click", doing("POST", "reload", "Reload", showAll));
 at("token-button").addEventListener("click", () => dialog.showModal());
 at("token-form").addEventListener("submit", useToken);
 at("token-forget").addEventListener("click", forgetToken);
 at("token-cancel").addEventListener("click", () => dialog.close());
 
-arm();
 await showAll();
 repeat(often, SOON);
 repeat(seldom, LATER);
