@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::mtasts::FetchError;
 use crate::name::Domain;
+use crate::policy::act::Act;
 use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault};
 use crate::policy::outcome::{End, Event, Link, MAP_LISTENER, MapEvent, Observer, Outcome, Seal};
@@ -28,6 +29,7 @@ impl Observer for Journal {
                 result: Err(error),
                 remembered,
             } => not_fetched(domain, error, remembered),
+            Event::Act(act) => acted(act),
             Event::Map(MapEvent::Refused(refusal)) => refused(MAP_LISTENER, refusal),
             Event::PassedThrough(listener, why) => {
                 let (listener, reason) = (listener.label(), why.label());
@@ -45,6 +47,18 @@ impl Observer for Journal {
             | Event::Attempt(_, None)
             | Event::Map(_) => {}
         }
+    }
+}
+
+/// Start, stop and reload have their lines where they happen.
+fn acted(act: &Act) {
+    let Some(domain) = act.deed.domain() else {
+        return;
+    };
+    let (by, deed) = (act.by, act.deed.word());
+    match &act.result {
+        Ok(what) => info!(%by, deed, %domain, "{what}"),
+        Err(why) => warn!(%by, deed, %domain, "{why}"),
     }
 }
 

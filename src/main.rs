@@ -64,6 +64,7 @@ fn main() -> ExitCode {
             .map_err(|error| Failed::runtime(format!("{}: {error}", folder.display()))),
         Command::Firewall(FirewallCommand::Nftables(args)) => print_firewall(&args),
         Command::Policy(args) => start(&cli, async |config| app::policy(&config, &args).await),
+        Command::Explain(args) => start(&cli, async |config| app::explain(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));
@@ -98,6 +99,7 @@ fn start<T>(
     runtime.shutdown_timeout(LAST_WAIT);
     done.map_err(|error| match error {
         app::Error::Config(error) => Failed::config(error),
+        app::Error::Audit(error) => Failed::config(error),
         error => Failed::runtime(error),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! `GET /metrics` is for Prometheus, `GET /healthz` tells that the process lives, `GET /readyz` that it
 //! takes mail (503 while it starts or drains). `POST /reload` reads configuration and rules again. Below
-//! `/api/v1/policies` are the remembered policies, as JSON.
+//! `/api/v1/policies` are the remembered policies, below `/api/v1/deliveries` the last deliveries, as JSON.
 //!
 //! There are no passwords here: whoever reaches the address may read. To change anything one has to come from
 //! this machine, and not from a web page: browsers send `Origin` with every POST and DELETE, so a request that
@@ -24,11 +24,16 @@ use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+use crate::policy::act::Actor;
+use crate::policy::outcome::Observer;
+
+mod deliveries;
 mod policies;
 mod readiness;
 #[cfg(test)]
 mod tests;
 
+pub use deliveries::{DeliveryDesk, DeliveryPage, Wanted};
 pub use policies::{FailingView, PolicyDesk, PolicyError, PolicyPage, PolicyView};
 pub use readiness::{LastReload, Readiness, State};
 
@@ -40,6 +45,8 @@ GET /metrics
 GET /healthz
 GET /readyz
 POST /reload
+GET /api/v1/deliveries
+GET /api/v1/deliveries/ID
 GET /api/v1/policies
 GET /api/v1/policies/DOMAIN
 POST /api/v1/policies/DOMAIN/refresh
@@ -49,7 +56,7 @@ DELETE /api/v1/policies/DOMAIN
 /// Whoever can reload the configuration.
 pub trait Reload: Send + Sync {
     /// Reads configuration and rules again; tells what is in force now, or why the old ones stay.
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+    fn reload(&self, by: Actor) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// What the endpoint shows and does.
@@ -63,6 +70,10 @@ pub struct Admin {
     pub reload: Arc<dyn Reload>,
     /// Knows the MTA-STS policies.
     pub policies: Arc<dyn PolicyDesk>,
+    /// Knows the last deliveries.
+    pub deliveries: Arc<dyn DeliveryDesk>,
+    /// Is told who has done what.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl fmt::Debug for Admin {
@@ -91,6 +102,8 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/reload", post(reload))
+        .route("/api/v1/deliveries", get(deliveries::list))
+        .route("/api/v1/deliveries/{id}", get(deliveries::show))
         .route("/api/v1/policies", get(policies::list))
         .route(
             "/api/v1/policies/{domain}",
@@ -146,8 +159,11 @@ fn refusal(peer: IpAddr, method: &Method, headers: &HeaderMap) -> Option<&'stati
     }
 }
 
-async fn reload(Shared(admin): Shared<Admin>) -> Response {
-    match admin.reload.reload().await {
+async fn reload(
+    Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Response {
+    match admin.reload.reload(Actor::Client(peer.ip())).await {
         Ok(text) => format!("{text}\n").into_response(),
         Err(text) => {
             let body = format!("not reloaded, the configuration before stays in force: {text}\n");

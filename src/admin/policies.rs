@@ -1,7 +1,9 @@
 //! MTA-STS policies over HTTP: to read, to fetch anew, to forget.
 
+use std::net::SocketAddr;
+
 use axum::Json;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{ConnectInfo, Path, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::name::{Domain, NameError};
+use crate::policy::act::{Act, Actor, Deed};
+use crate::policy::outcome::Event;
 use crate::store::Kept;
 
 /// Policies on one page, unless the question says otherwise; and at most.
@@ -140,8 +144,8 @@ pub(super) struct Page {
 
 /// An answer that is no success.
 #[derive(Serialize)]
-struct Problem {
-    error: String,
+pub(super) struct Problem {
+    pub(super) error: String,
 }
 
 impl IntoResponse for PolicyError {
@@ -184,16 +188,43 @@ pub(super) async fn show(Shared(admin): Shared<Admin>, Path(name): Path<String>)
     }
 }
 
-pub(super) async fn refresh(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match domain(&name) {
-        Ok(domain) => answer(admin.policies.refresh(&domain).await),
-        Err(error) => error.into_response(),
-    }
+pub(super) async fn refresh(
+    Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(name): Path<String>,
+) -> Response {
+    let domain = match domain(&name) {
+        Ok(domain) => domain,
+        Err(error) => return error.into_response(),
+    };
+    let result = admin.policies.refresh(&domain).await;
+    let told = |view: &PolicyView| format!("mode {}, id {}", view.mode, view.id);
+    let told = result.as_ref().map(told);
+    tell(&admin, peer, Deed::RefreshPolicy(domain), told);
+    answer(result)
 }
 
-pub(super) async fn forget(Shared(admin): Shared<Admin>, Path(name): Path<String>) -> Response {
-    match domain(&name) {
-        Ok(domain) => answer(admin.policies.forget(&domain).await),
-        Err(error) => error.into_response(),
-    }
+pub(super) async fn forget(
+    Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(name): Path<String>,
+) -> Response {
+    let domain = match domain(&name) {
+        Ok(domain) => domain,
+        Err(error) => return error.into_response(),
+    };
+    let result = admin.policies.forget(&domain).await;
+    let told = result.as_ref().map(|()| "forgotten".to_owned());
+    tell(&admin, peer, Deed::ForgetPolicy(domain), told);
+    answer(result)
+}
+
+/// Tells who has done what, for the audit log.
+fn tell(admin: &Admin, peer: SocketAddr, deed: Deed, result: Result<String, &PolicyError>) {
+    admin.observer.record(Event::Act(&Act {
+        by: Actor::Client(peer.ip()),
+        deed,
+        result: result.map_err(ToString::to_string),
+        in_force: None,
+    }));
 }

@@ -4,12 +4,15 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::name::Domain;
+use crate::policy::delivery_id::DeliveryId;
+use crate::policy::outcome::Event;
+use crate::record::Record;
 use crate::time::UnixTime;
 
 struct Answer(Result<String, String>);
 
 impl Reload for Answer {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
+    fn reload(&self, _: Actor) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async { self.0.clone() })
     }
 }
@@ -20,7 +23,29 @@ fn admin(reload: Result<&str, &str>) -> Admin {
         readiness: Arc::new(Readiness::default()),
         reload: Arc::new(Answer(reload.map(str::to_owned).map_err(str::to_owned))),
         policies: Arc::new(OnePolicy),
+        deliveries: Arc::new(Nobody),
+        observer: Arc::new(Nobody),
     }
+}
+
+/// A desk that remembers no delivery, and an observer that looks away: `suite::audit` has real ones.
+struct Nobody;
+
+impl DeliveryDesk for Nobody {
+    fn list(&self, _: &Wanted) -> DeliveryPage {
+        DeliveryPage {
+            deliveries: Vec::new(),
+            next: None,
+        }
+    }
+
+    fn show(&self, _: DeliveryId) -> Option<Record> {
+        None
+    }
+}
+
+impl Observer for Nobody {
+    fn record(&self, _: Event<'_>) {}
 }
 
 /// A desk that knows the policy of a.example, and of nobody else.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::audit::Audit;
-use crate::config::{Config, load_rules};
+use crate::config::{Config, RuleSet, load_rules};
 use crate::discover::{Discover, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -13,8 +13,8 @@ use crate::net::dial::{Dialer, Outgoing};
 use crate::net::https::HttpsFetcher;
 use crate::net::resolver::DnsResolver;
 use crate::net::tls::TlsClient;
+use crate::policy::act::Written;
 use crate::policy::outcome::{Event, Observer};
-use crate::policy::rules::Rules;
 use crate::proxy::DeadAddresses;
 use crate::proxy::gate::Gate;
 use crate::store;
@@ -76,7 +76,7 @@ impl Observer for Observers {
 
 /// Reads the rules and builds the first gate; blocks.
 pub(super) fn first_gate(config: &Config, lasting: &Lasting) -> Result<(Gate, DnsResolver), Error> {
-    let rules = load_rules(config)?.rules;
+    let rules = load_rules(config)?;
     let resolver = DnsResolver::new(&config.dns)?;
     let gate = gate(config, rules, &resolver, lasting)?;
     Ok((gate, resolver))
@@ -85,7 +85,7 @@ pub(super) fn first_gate(config: &Config, lasting: &Lasting) -> Result<(Gate, Dn
 /// Builds a gate.
 pub(super) fn gate(
     config: &Config,
-    rules: Rules,
+    set: RuleSet,
     resolver: &DnsResolver,
     lasting: &Lasting,
 ) -> Result<Gate, Error> {
@@ -97,7 +97,11 @@ pub(super) fn gate(
     };
     Ok(Gate {
         settings: config.settings.clone(),
-        rules: Arc::new(rules),
+        rules: Arc::new(set.rules),
+        written: Written {
+            config: config.digest,
+            rules: set.digest,
+        },
         roots: Arc::clone(&config.roots),
         discover: discover(config, resolver, &dialer, lasting)?,
         dialer,

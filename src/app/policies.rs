@@ -16,7 +16,7 @@ use crate::discover::MtaStsPolicies;
 use crate::name::Domain;
 use crate::proxy::gate::Gate;
 
-mod remote;
+pub(super) mod remote;
 mod table;
 
 /// Policies that are asked for at once.
@@ -104,7 +104,7 @@ pub(super) async fn run(config: &Config, args: &PolicyArgs) -> Result<(), Error>
 
 /// Whoever runs and answers at the admin endpoint; else the store.
 async fn desk(config: &Config) -> Result<Box<dyn PolicyDesk>, Error> {
-    if let Some(remote) = remote::AdminDesk::find(config.admin).await? {
+    if let Some(remote) = remote::AdminDesk::find(config.admin, "policies").await? {
         return Ok(Box::new(remote));
     }
     let gate = gate_to_ask(config).await?;

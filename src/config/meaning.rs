@@ -10,9 +10,11 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{AuditSettings, Config, LogSettings, Policies, dns, listener, tls};
+use super::{Config, LogSettings, Policies, dns, listener, tls};
+use crate::audit;
 use crate::discover::AddressOrder;
 use crate::net::https::FetchSettings;
+use crate::policy::handshake::Fingerprint;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, MxSettings, SealReply, Settings, Timeouts,
 };
@@ -29,6 +31,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
     no_address_twice(&file, source)?;
     Ok(Config {
         source: Some(source.file.to_owned()),
+        digest: Some(Fingerprint::of(source.text.as_bytes())),
         policies: policies(&file, source),
         listeners: listener::for_mail(&file, source)?,
         maps: listener::for_questions(&file, source)?,
@@ -45,9 +48,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
             format: file.log.format,
             level: file.log.level.clone(),
         },
-        audit: AuditSettings {
-            keep: file.audit.keep.as_usize(),
-        },
+        audit: audit(&file, source),
         warnings,
         written: file,
     })
@@ -101,6 +102,20 @@ fn store(file: &File, source: Source<'_>, warnings: &mut Vec<String>) -> Place {
             warnings.extend(warning.map(str::to_owned));
             place
         }
+    }
+}
+
+/// What `file` says for the standard output.
+const STDOUT: &str = "stdout";
+
+fn audit(file: &File, source: Source<'_>) -> audit::Settings {
+    let place = |path: &Spanned<PathBuf>| match path.get_ref() {
+        path if path == Path::new(STDOUT) => audit::Place::Stdout,
+        path => audit::Place::File(source.resolve(path)),
+    };
+    audit::Settings {
+        keep: file.audit.keep.as_usize(),
+        place: file.audit.file.as_ref().map(place),
     }
 }
 
@@ -215,6 +230,8 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
     let in_memory = |path: &&mut Spanned<PathBuf>| path.get_ref() != Path::new(IN_MEMORY);
     let mut store = file.store.path.iter_mut().filter(in_memory);
     store.by_ref().for_each(rewrite);
+    let a_file = |path: &&mut Spanned<PathBuf>| path.get_ref() != Path::new(STDOUT);
+    file.audit.file.iter_mut().filter(a_file).for_each(rewrite);
     for listener in &mut file.listener {
         let listener = listener.get_mut();
         let paths = [

@@ -6,6 +6,7 @@ use super::error::{ConfigError, Position, Source};
 use super::rule::Reader;
 use super::rule_file::RuleFile;
 use super::{Config, Policies};
+use crate::policy::handshake::Fingerprint;
 use crate::policy::requirement::Mode;
 use crate::policy::rules::{Clash, Floor, Level, Origin, Pattern, Rule, Rules, SenderScope};
 use crate::time::UnixTime;
@@ -17,6 +18,8 @@ pub struct RuleSet {
     pub rules: Rules,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
+    /// The digest of the files, one behind the other.
+    pub digest: Fingerprint,
     /// How many `[[rule]]` they hold.
     pub entries: usize,
     /// What is legal and probably not meant, each with its place.
@@ -29,6 +32,7 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
     let files = rule_files(config, &mut warnings)?;
     let mut rules = Vec::new();
     let mut entries = 0;
+    let mut all = String::new();
     for file in &files {
         let text = std::fs::read_to_string(file)
             .map_err(|error| ConfigError::of_file(file, format!("cannot be read: {error}")))?;
@@ -38,6 +42,7 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
         for entry in &parsed.rule {
             rules.extend(Reader { entry, source }.rules()?);
         }
+        all += &text;
     }
     let folder = config.policies.folder();
     must_have_roots(config, &rules, folder)?;
@@ -49,6 +54,7 @@ pub fn read_rules(config: &Config, now: UnixTime) -> Result<RuleSet, ConfigError
     Ok(RuleSet {
         rules: Rules::new(rules).map_err(|clash| explain_clash(&clash, folder))?,
         files,
+        digest: Fingerprint::of(all.as_bytes()),
         entries,
         warnings,
     })

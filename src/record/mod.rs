@@ -17,14 +17,28 @@ use crate::policy::requirement::Mode;
 use crate::policy::rules::Rule;
 use crate::time::UnixTime;
 
+mod act;
 mod facts;
+mod story;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use act::{ActRecord, InForceView};
 pub use facts::{DaneView, FactsView, HostView, MtaStsView, TlsaView};
+pub use story::NO_RULE;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
+
+/// One line of the audit log. `event` tells which.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Line {
+    /// A leg has ended.
+    Delivery(Box<Record>),
+    /// Somebody has done something.
+    Act(Box<ActRecord>),
+}
 
 /// What came of one leg: the part of a transaction that is for one recipient domain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ const FIND: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The admin endpoint of a waxseal that runs.
-pub(super) struct AdminDesk {
+pub(in crate::app) struct AdminDesk {
     client: Client,
     base: Url,
 }
@@ -35,8 +35,11 @@ struct Problem {
 }
 
 impl AdminDesk {
-    /// Finds out whether anybody listens at `admin`.
-    pub(super) async fn find(admin: Option<SocketAddr>) -> Result<Option<Self>, Error> {
+    /// Finds out whether anybody listens at `admin`, to ask about `what`.
+    pub(in crate::app) async fn find(
+        admin: Option<SocketAddr>,
+        what: &str,
+    ) -> Result<Option<Self>, Error> {
         let Some(admin) = admin.map(reachable) else {
             return Ok(None);
         };
@@ -44,14 +47,15 @@ impl AdminDesk {
         if !matches!(connected, Ok(Ok(_))) {
             return Ok(None);
         }
-        let base = Url::parse(&format!("http://{admin}/api/v1/policies"));
+        let base = Url::parse(&format!("http://{admin}/api/v1/{what}"));
         Ok(Some(Self {
             client: client()?,
             base: base.map_err(|error| Error::Http(error.to_string()))?,
         }))
     }
 
-    async fn ask<T: DeserializeOwned>(
+    /// Asks for what is below; a name that is not known there is [`PolicyError::Unknown`].
+    pub(in crate::app) async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         steps: &[&str],
