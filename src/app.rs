@@ -189,7 +189,7 @@ impl App {
             mut inherited,
         } = ports;
         let metrics = Arc::new(Metrics::new()?);
-        let audit = open_audit(config.audit.clone(), &clock, &metrics).await?;
+        let audit = build::audit(config.audit.clone(), &clock, &metrics).await?;
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
             journal: Journal,
@@ -391,18 +391,6 @@ impl App {
         // Nobody waits for a disk that hangs longer than this does.
         let _ended = spawn_blocking(move || self.audit.end()).await;
     }
-}
-
-async fn open_audit(
-    settings: audit::Settings,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-) -> Result<Arc<Audit>, Error> {
-    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
-    let losses: audit::Losses =
-        Arc::new(move |lost, lines| metrics.audit_lost(lost.reason(), lines));
-    let audit = spawn_blocking(move || Audit::open(&settings, clock, losses)).await??;
-    Ok(Arc::new(audit))
 }
 
 /// Tells the service manager, if there is one that wants to know (`sd_notify(3)`).

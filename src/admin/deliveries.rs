@@ -49,6 +49,7 @@ pub trait DeliveryDesk: Send + Sync {
 
 /// The question as it stands in the URL.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     domain: Option<String>,
     result: Option<String>,

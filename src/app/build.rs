@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use super::Error;
-use crate::audit::Audit;
+use crate::audit::{self, Audit};
 use crate::config::{Config, RuleSet, load_rules};
 use crate::discover::{Discover, Memory, MtaStsPolicies};
 use crate::journal::Journal;
@@ -72,6 +74,19 @@ impl Observer for Observers {
         self.journal.record(event);
         self.audit.record(event);
     }
+}
+
+/// Opens the audit log, where there shall be one, off the runtime's threads.
+pub(super) async fn audit(
+    settings: audit::Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<Audit>, Error> {
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    let losses: audit::Losses =
+        Arc::new(move |lost, lines| metrics.audit_lost(lost.reason(), lines));
+    let audit = spawn_blocking(move || Audit::open(&settings, clock, losses)).await??;
+    Ok(Arc::new(audit))
 }
 
 /// Reads the rules and builds the first gate; blocks.

@@ -16,7 +16,7 @@ use crate::policy::failure::Failure;
 use crate::policy::handshake::{Fingerprint, Handshake};
 use crate::policy::requirement::Mode;
 use crate::policy::verdict::{Plan, Verdict};
-use crate::record::{FactsView, NO_RULE, RuleView};
+use crate::record::{FactsView, NO_RULE, RuleInForce};
 use crate::smtp::capabilities::Capabilities;
 
 impl Report {
@@ -49,7 +49,7 @@ impl Report {
 
     fn rule(&self) -> String {
         let rule = self.decision.rule.as_ref();
-        rule.map_or(NO_RULE.to_owned(), |rule| RuleView::of(rule).to_string())
+        rule.map_or(NO_RULE.to_owned(), |rule| RuleInForce::of(rule).to_string())
     }
 
     /// The verdict in words.

@@ -24,7 +24,7 @@ mod story;
 pub(crate) mod tests;
 
 pub use act::{ActRecord, InForceView};
-pub use facts::{DaneView, FactsView, HostView, MtaStsView, TlsaView};
+pub use facts::{DaneView, FactsView, HostFactsView, MtaStsView, TlsaView};
 pub use story::NO_RULE;
 
 /// The version of the format.
@@ -60,7 +60,7 @@ pub struct Record {
     /// Whose word decided: `rule`, `dane`, `mta-sts` or `opportunistic`.
     pub policy: String,
     /// The rule in force.
-    pub rule: Option<RuleView>,
+    pub rule: Option<RuleInForce>,
     /// What was known; none where the time was up before.
     pub facts: Option<FactsView>,
     /// The hosts that were tried, in order.
@@ -83,7 +83,7 @@ pub struct Record {
 
 /// An operator's rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleView {
+pub struct RuleInForce {
     /// File and line.
     pub origin: String,
     /// What it asks for, such as `secure`.
@@ -173,7 +173,7 @@ impl Record {
             domain: outcome.destination.to_string(),
             sender: outcome.sender.as_ref().map(ToString::to_string),
             policy: outcome.policy.label().to_owned(),
-            rule: rule.map(RuleView::of),
+            rule: rule.map(RuleInForce::of),
             facts: decision.map(FactsView::of),
             attempts: outcome.attempts.iter().map(AttemptView::of).collect(),
             connection: outcome.link.as_ref().map(ConnectionView::of),
@@ -187,7 +187,7 @@ impl Record {
     }
 }
 
-impl RuleView {
+impl RuleInForce {
     /// Of a rule.
     pub fn of(rule: &Rule) -> Self {
         let mode = match rule.mode {

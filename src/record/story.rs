@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{AttemptView, ConnectionView, FactsView, HostView, MtaStsView, Record, RuleView};
+use super::{
+    AttemptView, ConnectionView, FactsView, HostFactsView, MtaStsView, Record, RuleInForce,
+};
 
-impl fmt::Display for RuleView {
+impl fmt::Display for RuleInForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.origin, self.level)?;
         if let Some(route) = &self.route {
@@ -121,7 +123,7 @@ impl FactsView {
     }
 }
 
-impl HostView {
+impl HostFactsView {
     fn write(&self, out: &mut String) -> fmt::Result {
         let addresses = match &self.no_address {
             Some(why) => why.clone(),
