@@ -19,10 +19,11 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
-use crate::audit::Audit;
+use crate::audit::{self, Audit, Place};
 use crate::check::{self, Depth, Grade};
 use crate::cli::{
-    CheckArgs, DoctorArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs, print,
+    CheckArgs, DoctorArgs, ExplainArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs,
+    print,
 };
 use crate::config::{Config, ConfigError, RuleError};
 use crate::doctor::{self, Diagnosis, Running};
@@ -33,7 +34,8 @@ use crate::metrics::hour::LastHour;
 use crate::net::https;
 use crate::net::inherited::Inherited;
 use crate::net::resolver::SetupError;
-use crate::policy::outcome::{Ingress, MAP_LISTENER, MapResult};
+use crate::policy::act::{Act, Actor, Configured, Deed};
+use crate::policy::outcome::{Event, Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::Timeouts;
@@ -42,6 +44,7 @@ use crate::time::{Clock, SystemClock};
 
 mod build;
 mod change;
+mod explain;
 mod hosts;
 mod list;
 mod overview;
@@ -62,7 +65,7 @@ use policies::GateDesk;
 use postfix::GateTable;
 use reload::{Reloader, keep_store, sweep_pool, warn_of_expiry, watch_dnssec};
 use remote::Remote;
-use signals::{Hangup, Stop};
+use signals::{Hangup, Stop, Usr1};
 use sockets::{Sockets, bind_all};
 
 pub use postfix::{Told, told};
@@ -131,6 +134,12 @@ pub enum Error {
     /// HTTP cannot be set up.
     #[error("cannot set up HTTP: {0}")]
     Http(String),
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
+    /// What was asked about a delivery has no answer.
+    #[error(transparent)]
+    Explain(#[from] explain::ExplainError),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
@@ -210,6 +219,11 @@ pub async fn doctor(config: &Config, args: &DoctorArgs) -> Result<Diagnosis, Err
     Ok(doctor::run(config, &running, args.host.as_ref()).await)
 }
 
+/// `waxseal explain`: tells the story of one delivery.
+pub async fn explain(config: &Config, args: &ExplainArgs) -> Result<(), Error> {
+    explain::run(config, args).await
+}
+
 /// What a waxseal gets from outside.
 pub struct Ports {
     /// Knows the time.
@@ -250,7 +264,7 @@ impl App {
             mut inherited,
         } = ports;
         let metrics = Arc::new(Metrics::new()?);
-        let audit = Arc::new(Audit::new(config.audit.keep, Arc::clone(&clock)));
+        let audit = build::audit(config.audit.clone(), &clock, &metrics).await?;
         let hour = Arc::new(LastHour::new(Arc::clone(&clock)));
         let observer = Arc::new(Observers {
             metrics: Arc::clone(&metrics),
@@ -302,6 +316,7 @@ impl App {
         let pool = sweep_pool(Arc::clone(&app.reloader));
         app.background.push(tokio::spawn(pool));
         app.readiness.enter(State::Ready);
+        app.tell_of_start();
         Ok(app)
     }
 
@@ -349,6 +364,7 @@ impl App {
                     memory: self.reloader.lasting.hosts.clone(),
                     gates: Arc::clone(&self.reloader.gates),
                 }),
+                observer: Arc::clone(&self.reloader.lasting.observer),
             };
             // The admin listener outlives the drain: /readyz says "draining", /metrics counts to the end.
             let served = admin::serve(socket, listener, admin);
@@ -386,8 +402,28 @@ impl App {
     }
 
     /// Reads configuration and rules again.
-    pub async fn reload(&self) -> Result<String, String> {
-        self.reloader.reload().await
+    pub async fn reload(&self, by: Actor) -> Result<String, String> {
+        self.reloader.reload(by).await
+    }
+
+    /// Opens the file of the audit log anew.
+    pub fn reopen_audit(&self) {
+        self.audit.reopen();
+    }
+
+    fn tell_of_start(&self) {
+        let gate = self.reloader.gates.load();
+        let in_force = reload::in_force(&gate, &gate.rules);
+        self.act(Actor::Process, Deed::Start, "serves", Some(in_force));
+    }
+
+    fn act(&self, by: Actor, deed: Deed, detail: &str, in_force: Option<Configured>) {
+        self.reloader.lasting.observer.record(Event::Act(&Act {
+            by,
+            deed,
+            result: Ok(detail.to_owned()),
+            in_force,
+        }));
     }
 
     /// Where it listens and how to point Postfix at it, for a person who has just started it.
@@ -431,14 +467,17 @@ impl App {
     }
 
     /// Lets the transactions in flight end, and stops.
-    pub async fn stop(self) {
+    pub async fn stop(mut self, by: Actor) {
         self.readiness.enter(State::Draining);
         self.draining.send_replace(true);
-        join_all(self.tasks).await;
+        join_all(std::mem::take(&mut self.tasks)).await;
         self.background.iter().for_each(JoinHandle::abort);
         self.reloader.lasting.pool.close().await;
         self.reloader.lasting.hosts.written().await;
         self.reloader.lasting.memory.close().await;
+        self.act(by, Deed::Stop, "drained", None);
+        // Nobody waits for a disk that hangs longer than this does.
+        let _ended = spawn_blocking(move || self.audit.end()).await;
     }
 }
 
@@ -457,28 +496,36 @@ fn raise_open_files() {
     }
 }
 
-/// `waxseal run`: serves until SIGTERM or SIGINT, reloads on SIGHUP.
+/// `waxseal run`: serves until SIGTERM or SIGINT, reloads on SIGHUP, opens the audit log anew on SIGUSR1.
 pub async fn run(config: Config, ports: Ports) -> Result<(), Error> {
     let mut stop = Stop::listen()?;
     let mut hangup = Hangup::listen()?;
+    let mut usr1 = Usr1::listen()?;
     raise_open_files();
+    let lines_on_stdout = config.audit.place == Some(Place::Stdout);
     let app = tokio::select! {
         app = App::start(config, ports) => app?,
-        () = stop.ordered() => return Ok(()),
+        _ = stop.ordered() => return Ok(()),
     };
     tell_manager(&[NotifyState::Ready]);
     let banner = app.banner();
-    // The pipe behind stdout may be full.
-    spawn_blocking(move || print(&banner));
-    tokio::select! {
-        () = hangup.obey(&app) => {}
-        () = stop.ordered() => {}
+    // The pipe behind stdout may be full, and whoever reads the audit log there expects nothing else.
+    if !lines_on_stdout {
+        spawn_blocking(move || print(&banner));
     }
+    let by = tokio::select! {
+        () = hangup.obey(&app) => Actor::Process,
+        () = usr1.obey(&app) => Actor::Process,
+        by = stop.ordered() => by,
+    };
+    let audit = Arc::clone(&app.audit);
     tell_manager(&[NotifyState::Stopping]);
     tracing::info!("stopping: transactions in flight may end, a second signal ends them");
     tokio::select! {
-        () = app.stop() => {}
-        () = stop.ordered() => {}
+        () = app.stop(by) => {}
+        _ = stop.ordered() => {
+            let _ended = spawn_blocking(move || audit.end()).await;
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::name::{Destination, Domain, Host};
+use crate::policy::delivery_id::DeliveryId;
 
 mod doctor;
 mod examples;
@@ -29,6 +30,7 @@ Examples:
   waxseal check example.com                      which rule applies to example.com, and what it asks
   waxseal check example.com --connect            also connect to its MX hosts and judge them
   waxseal query example.com                      what Postfix is told about example.com
+  waxseal explain ID                             how a message left, by the id in the reply to the MTA
   waxseal policy list                            which MTA-STS policies are remembered
   waxseal policy refresh example.com             fetch the policy of example.com now
   waxseal doctor --host mx.example.com           is all well around waxseal? what is to be done?
@@ -38,6 +40,16 @@ Examples:
 
 Without --config these are tried: ./waxseal.toml, /etc/waxseal/waxseal.toml, the built-in defaults.
 Exit codes: 0 all is well, 1 it failed, 2 the configuration or the command line is wrong.";
+
+const EXPLAIN: &str = "\
+Examples:
+  waxseal explain 01kb5cw8r0v4q8zj2m6tn3x9fy             how this message left, or why it did not
+  waxseal explain 01kb5cw8r0v4q8zj2m6tn3x9fy --json      the same for programs
+  waxseal explain 01kb5cw8r0v4q8zj2m6tn3x9fy --file old/audit.jsonl
+
+A waxseal that runs is asked first: it remembers the last deliveries. Then [audit] file is searched, and
+what was rotated away from it (FILE.1, FILE-20261123; what was compressed has to be unpacked first).
+Exit codes: 0 it was found, 1 it was not, 2 the configuration or the command line is wrong.";
 
 /// A gate for outbound mail: lets out what is sealed as the operator's rules demand.
 #[derive(Debug, Clone, Parser)]
@@ -75,6 +87,8 @@ pub enum Command {
     /// Tell what Postfix would hear from the policy table about a next hop
     #[command(after_help = examples::QUERY)]
     Query(QueryArgs),
+    /// Tell the story of one delivery: what was known, asked for, shown, and what came of it
+    Explain(ExplainArgs),
     /// See and change which MTA-STS policies are remembered
     #[command(after_help = examples::POLICY)]
     Policy(PolicyArgs),
@@ -130,6 +144,22 @@ pub struct QueryArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `waxseal explain` is asked.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXPLAIN)]
+pub struct ExplainArgs {
+    /// Id of the delivery, from the reply in the MTA's log or from waxseal's
+    pub id: DeliveryId,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Look into this audit log only, and those that were rotated away from it
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// What `waxseal policy` is asked.
@@ -284,7 +314,7 @@ mod tests {
         man_pages(folder.path()).unwrap();
         for page in [
             "waxseal.1",
-            "waxseal-check.1",
+            "waxseal-explain.1",
             "waxseal-policy-refresh.1",
             "waxseal-rule-add.1",
         ] {

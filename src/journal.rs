@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::mtasts::FetchError;
 use crate::name::{Domain, Host};
+use crate::policy::act::Act;
 use crate::policy::authorize::Peer;
 use crate::policy::downgrade::{Kind, Known, Turn};
 use crate::policy::failure::{Failure, Fault};
@@ -29,6 +30,7 @@ impl Observer for Journal {
                 result: Err(error),
                 remembered,
             } => not_fetched(domain, error, remembered),
+            Event::Act(act) => acted(act),
             Event::Map(MapEvent::Refused(refusal)) => refused(MAP_LISTENER, refusal),
             Event::Downgrade { host, turn, known } => downgrade(host, turn, known),
             Event::PassedThrough(listener, why) => {
@@ -48,6 +50,18 @@ impl Observer for Journal {
             | Event::Map(_)
             | Event::Pool(_) => {}
         }
+    }
+}
+
+/// Start, stop and reload have their lines where they happen.
+fn acted(act: &Act) {
+    let Some(domain) = act.deed.domain() else {
+        return;
+    };
+    let (by, deed) = (act.by, act.deed.word());
+    match &act.result {
+        Ok(what) => info!(%by, deed, %domain, "{what}"),
+        Err(why) => warn!(%by, deed, %domain, "{why}"),
     }
 }
 

@@ -70,6 +70,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => start(&cli, async |config| app::simulate(config, &args).await),
         Command::Rule(command) => start(&cli, async |config| app::rule(&config, &command).await),
         Command::Host(args) => start(&cli, async |config| app::host(&config, &args).await),
+        Command::Explain(args) => start(&cli, async |config| app::explain(&config, &args).await),
         Command::Check(question) => {
             let grade = start(&cli, async |config| app::check(&config, &question).await);
             return grade.map_or_else(Failed::exit, |grade| ExitCode::from(grade.exit_code()));
@@ -105,6 +106,7 @@ fn start<T>(
     runtime.shutdown_timeout(LAST_WAIT);
     done.map_err(|error| match error {
         app::Error::Config(error) => Failed::config(error),
+        app::Error::Audit(error) => Failed::config(error),
         error => Failed::runtime(error),
     })
 }

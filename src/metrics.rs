@@ -167,6 +167,9 @@ metrics! {
     rules: IntGauge = |new| new.gauge("waxseal_rules");
     /// 1 if a name server proved its answer to the last probe, else 0.
     dnssec_ok: IntGauge = |new| new.gauge("waxseal_dnssec_ok");
+    /// Lines of the audit log that were lost.
+    audit_lost: ByWord<IntCounterVec> =
+        |new| new.counter_by("waxseal_audit_lines_lost_total", "reason", ["queue-full", "write-failed"]);
     /// Always 1; the version is the label.
     build_info: IntGaugeVec = |new| new.gauges("waxseal_build_info", &["version"]);
     /// Seconds to gather the facts about a destination.
@@ -317,6 +320,11 @@ impl Metrics {
         self.sts_failing.set(i64::try_from(age).unwrap_or(i64::MAX));
     }
 
+    /// Counts lines of the audit log that were lost, by `reason`.
+    pub fn audit_lost(&self, reason: &str, lines: u64) {
+        self.audit_lost.of(reason).inc_by(lines);
+    }
+
     /// Counts a reload; the start is none.
     pub fn reloaded(&self, result: Reloaded) {
         let word = match result {
@@ -437,8 +445,8 @@ impl Observer for Metrics {
                 turn: Turn::Lost(kind),
                 ..
             } => self.downgrades.of(kind.label()).inc(),
-            // Numbers of what is lost, not of what comes back.
-            Event::Downgrade { .. } => {}
+            // What is lost is counted, and not what comes back. Reloads are counted where they are made.
+            Event::Downgrade { .. } | Event::Act(_) => {}
             Event::PassedThrough(listener, why) => {
                 self.passthrough.of(listener.label(), why.label()).inc();
             }

@@ -453,6 +453,76 @@ fn a_wrong_rule_keeps_it_from_starting_and_exits_with_2() {
 }
 
 #[test]
+fn sigusr1_opens_the_audit_log_anew_and_it_tells_from_start_to_stop() {
+    let audit = "[audit]\nfile = 'audit.jsonl'\n";
+    let mut daemon = Daemon::start(&(config(sink()) + audit), &[]);
+    let relay = daemon.address("relay on ");
+    let (log, old) = (
+        daemon.folder.path().join("audit.jsonl"),
+        daemon.folder.path().join("audit.jsonl.1"),
+    );
+    let lines = |path: &Path| fs::read_to_string(path).unwrap_or_default().lines().count();
+    assert!(deliver(relay, 1).starts_with("250 "));
+    wait_until("the first lines", || lines(&log) == 2);
+    fs::rename(&log, &old).unwrap();
+    daemon.process.signal("USR1");
+    wait_until("a new file", || log.exists());
+    assert!(deliver(relay, 1).starts_with("250 "));
+    assert_eq!(daemon.process.end("TERM"), Some(0));
+    let told = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(!text.contains("secret"), "{text}");
+        let line = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let words =
+                ["by", "act", "domain"].map(|key| value[key].as_str().unwrap_or("-").to_owned());
+            words.join(" ")
+        };
+        text.lines().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&old), ["process start -", "- - [127.0.0.1]"]);
+    assert_eq!(told(&log), ["- - [127.0.0.1]", "SIGTERM stop -"]);
+}
+
+#[test]
+fn sigusr1_does_not_end_one_without_an_audit_log() {
+    let daemon = Daemon::start(&config(sink()), &[]);
+    daemon.process.signal("USR1");
+    assert!(deliver(daemon.address("relay on "), 1).starts_with("250 "));
+    assert_eq!(daemon.end("TERM").0, Some(0));
+}
+
+#[test]
+fn an_audit_log_that_cannot_be_opened_keeps_it_from_starting_and_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = "[audit]\nfile = 'no/such/folder/audit.jsonl'\n";
+    fs::write(folder.path().join("waxseal.toml"), config(25) + audit).unwrap();
+    let output = command(folder.path(), &[]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("cannot write the audit log "), "{error}");
+    assert!(error.contains("make its folder"), "{error}");
+}
+
+#[test]
+fn an_audit_log_on_stdout_has_stdout_for_itself() {
+    let (stdout, out) = pipe().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let audit = "[audit]\nfile = 'stdout'\n";
+    fs::write(folder.path().join("waxseal.toml"), config(25) + audit).unwrap();
+    let child = command(folder.path(), &[]).stdout(out).spawn();
+    let mut process = Process(child.unwrap());
+    let mut lines = BufReader::new(stdout).lines();
+    let mut next = || -> serde_json::Value {
+        let line = lines.next().expect("a line").unwrap();
+        serde_json::from_str(&line).unwrap()
+    };
+    assert_eq!(next()["act"], "start");
+    assert_eq!(process.end("TERM"), Some(0));
+    assert_eq!(next()["act"], "stop");
+}
+
+#[test]
 fn a_delivery_is_one_line_of_log_that_names_no_mailbox() {
     let daemon = Daemon::start(&config(sink()), &["--log-format", "json"]);
     let reply = deliver(daemon.address("relay on "), 1);

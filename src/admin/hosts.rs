@@ -1,8 +1,10 @@
 //! What MX hosts have shown, over HTTP: to read, to forget.
 
+use std::net::SocketAddr;
+
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{ConnectInfo, Path, Query, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::paging::limit;
 use super::{Admin, Problem};
 use crate::name::{Host, NameError};
+use crate::policy::act::Deed;
 use crate::policy::downgrade::Guard;
 use crate::store::{KeptHost, StoreError, Which};
 
@@ -170,8 +173,13 @@ pub(super) async fn show(
 )]
 pub(super) async fn forget(
     Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    admin.hosts.forget(&host(&name?)?).await?;
+    let host = host(&name?)?;
+    let result = admin.hosts.forget(&host).await;
+    let told = result.as_ref().map(|()| "forgotten".to_owned());
+    admin.tell(peer, Deed::ForgetHost(host), told);
+    result?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 use utoipa::ToSchema;
 
 use crate::name::{Destination, Domain};
+use crate::policy::act::{Act, Actor, Deed};
+use crate::policy::outcome::{Event, Observer};
 
 pub mod access;
 mod check;
@@ -112,7 +114,7 @@ pub struct Tls {
 /// Whoever can reload the configuration.
 pub trait Reload: Send + Sync {
     /// Reads configuration and rules again; tells what is in force now, or why the old ones stay.
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+    fn reload(&self, by: Actor) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// Whoever knows what waxseal is doing.
@@ -148,6 +150,8 @@ pub struct Admin {
     pub rules: Arc<dyn RuleDesk>,
     /// Knows what MX hosts have shown.
     pub hosts: Arc<dyn HostDesk>,
+    /// Is told who has done what.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl fmt::Debug for Admin {
@@ -303,10 +307,13 @@ struct ReloadedView {
     (status = 200, body = ReloadedView),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn reload(Shared(admin): Shared<Admin>) -> Result<Json<ReloadedView>, Problem> {
+async fn reload(
+    Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Result<Json<ReloadedView>, Problem> {
     let result = admin
         .reload
-        .reload()
+        .reload(Actor::Client(peer.ip()))
         .await
         .map_err(|why| not_reloaded(&why))?;
     Ok(Json(ReloadedView { result }))
@@ -317,13 +324,28 @@ async fn reload(Shared(admin): Shared<Admin>) -> Result<Json<ReloadedView>, Prob
     (status = 200, body = String),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn reload_as_text(Shared(admin): Shared<Admin>) -> Result<String, Problem> {
+async fn reload_as_text(
+    Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Result<String, Problem> {
     let result = admin
         .reload
-        .reload()
+        .reload(Actor::Client(peer.ip()))
         .await
         .map_err(|why| not_reloaded(&why))?;
     Ok(format!("{result}\n"))
+}
+
+impl Admin {
+    /// Tells who has done what, for the audit log.
+    fn tell<E: ToString>(&self, peer: SocketAddr, deed: Deed, result: Result<String, &E>) {
+        self.observer.record(Event::Act(&Act {
+            by: Actor::Client(peer.ip()),
+            deed,
+            result: result.map_err(ToString::to_string),
+            in_force: None,
+        }));
+    }
 }
 
 fn not_reloaded(why: &str) -> Problem {

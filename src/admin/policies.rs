@@ -1,8 +1,10 @@
 //! MTA-STS policies over HTTP: to read, to fetch anew, to forget.
 
+use std::net::SocketAddr;
+
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{ConnectInfo, Path, Query, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use utoipa::ToSchema;
 use super::paging::Page;
 use super::{Admin, Problem};
 use crate::name::{Domain, NameError};
+use crate::policy::act::Deed;
 use crate::store::Kept;
 
 /// A remembered policy, as programs read it. Times are RFC 3339 in UTC.
@@ -189,10 +192,16 @@ pub(super) async fn show(
 )]
 pub(super) async fn refresh(
     Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<PolicyView>, Problem> {
     let domain = domain(&name?)?;
-    Ok(Json(admin.policies.refresh(&domain).await?))
+    let result = admin.policies.refresh(&domain).await;
+    let told = result
+        .as_ref()
+        .map(|view| format!("mode {}, id {}", view.mode, view.id));
+    admin.tell(peer, Deed::RefreshPolicy(domain), told);
+    Ok(Json(result?))
 }
 
 /// Forget a policy; mail to the domain asks for it anew
@@ -205,9 +214,13 @@ pub(super) async fn refresh(
 )]
 pub(super) async fn forget(
     Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let domain = domain(&name?)?;
-    admin.policies.forget(&domain).await?;
+    let result = admin.policies.forget(&domain).await;
+    let told = result.as_ref().map(|()| "forgotten".to_owned());
+    admin.tell(peer, Deed::ForgetPolicy(domain), told);
+    result?;
     Ok(StatusCode::NO_CONTENT)
 }

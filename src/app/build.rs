@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use super::Error;
-use crate::audit::Audit;
-use crate::config::{Config, load_rules};
+use crate::audit::{self, Audit};
+use crate::config::{Config, RuleSet, load_rules};
 use crate::discover::{Discover, HostMemory, Memory, MtaStsPolicies};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -14,8 +16,8 @@ use crate::net::dial::{Dialer, Outgoing};
 use crate::net::https::HttpsFetcher;
 use crate::net::resolver::DnsResolver;
 use crate::net::tls::TlsClient;
+use crate::policy::act::Written;
 use crate::policy::outcome::{Event, Observer};
-use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
 use crate::proxy::{DeadAddresses, Pool};
 use crate::store;
@@ -81,9 +83,22 @@ impl Observer for Observers {
     }
 }
 
+/// Opens the audit log, where there shall be one, off the runtime's threads.
+pub(super) async fn audit(
+    settings: audit::Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<Audit>, Error> {
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    let losses: audit::Losses =
+        Arc::new(move |lost, lines| metrics.audit_lost(lost.reason(), lines));
+    let audit = spawn_blocking(move || Audit::open(&settings, clock, losses)).await??;
+    Ok(Arc::new(audit))
+}
+
 /// Reads the rules and builds the first gate; blocks.
 pub(super) fn first_gate(config: &Config, lasting: &Lasting) -> Result<(Gate, DnsResolver), Error> {
-    let rules = load_rules(config)?.rules;
+    let rules = load_rules(config)?;
     let resolver = DnsResolver::new(&config.dns)?;
     let gate = gate(config, rules, &resolver, lasting)?;
     Ok((gate, resolver))
@@ -92,7 +107,7 @@ pub(super) fn first_gate(config: &Config, lasting: &Lasting) -> Result<(Gate, Dn
 /// Builds a gate.
 pub(super) fn gate(
     config: &Config,
-    rules: Rules,
+    set: RuleSet,
     resolver: &DnsResolver,
     lasting: &Lasting,
 ) -> Result<Gate, Error> {
@@ -104,7 +119,11 @@ pub(super) fn gate(
     };
     Ok(Gate {
         settings: config.settings.clone(),
-        rules: Arc::new(rules),
+        rules: Arc::new(set.rules),
+        written: Written {
+            config: config.digest,
+            rules: set.digest,
+        },
         roots: Arc::clone(&config.roots),
         discover: discover(config, resolver, &dialer, lasting)?,
         dialer,

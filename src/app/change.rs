@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use super::reload::Reloader;
 use crate::admin::{ChangeError, ChangeView, NewRule, Reload, RuleDesk, RuleScope};
 use crate::config::{BY_HAND, ByHand, Config, Draft, RuleError, Scope, Stored};
+use crate::policy::act::Actor;
 use crate::policy::rules::Rule;
 
 /// What is done to the file.
@@ -20,7 +21,7 @@ enum Change {
 pub(super) struct ByHandDesk(pub(super) Arc<Reloader>);
 
 impl ByHandDesk {
-    async fn change(&self, change: Change) -> Result<ChangeView, ChangeError> {
+    async fn change(&self, change: Change, by: Actor) -> Result<ChangeView, ChangeError> {
         let source = self.0.source.clone();
         let now = self.0.lasting.clock.now();
         let written = spawn_blocking(move || {
@@ -42,7 +43,7 @@ impl ByHandDesk {
         });
         let written = written.await.map_err(|error| failed(&error))?;
         let (origins, warnings) = written.map_err(|error| refusal(&error))?;
-        let result = self.0.reload().await.map_err(|error| failed(&error))?;
+        let result = self.0.reload(by).await.map_err(|error| failed(&error))?;
         Ok(ChangeView {
             origins,
             warnings,
@@ -52,11 +53,15 @@ impl ByHandDesk {
 }
 
 impl RuleDesk for ByHandDesk {
-    fn add(&self, rule: NewRule) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
-        Box::pin(async move { self.change(Change::Add(Box::new(draft(rule)?))).await })
+    fn add(&self, rule: NewRule, by: Actor) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
+        Box::pin(async move { self.change(Change::Add(Box::new(draft(rule)?)), by).await })
     }
 
-    fn expire(&self, scope: RuleScope) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
+    fn expire(
+        &self,
+        scope: RuleScope,
+        by: Actor,
+    ) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
         let RuleScope {
             domains,
             mx,
@@ -67,7 +72,7 @@ impl RuleDesk for ByHandDesk {
             mx,
             senders,
         };
-        Box::pin(self.change(Change::Expire(scope)))
+        Box::pin(self.change(Change::Expire(scope), by))
     }
 }
 

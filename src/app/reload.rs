@@ -16,6 +16,8 @@ use crate::discover::MtaStsPolicies;
 use crate::metrics::{Metrics, Reloaded};
 use crate::name::Domain;
 use crate::net::resolver::{DnsResolver, DnsSettings, Health, InForce, SetupError};
+use crate::policy::act::{Act, Actor, Change, Configured, Deed};
+use crate::policy::outcome::Event;
 use crate::policy::rules::Rules;
 use crate::proxy::gate::Gate;
 use crate::time::UnixTime;
@@ -52,20 +54,27 @@ struct Next {
 }
 
 impl Reload for Reloader {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(async {
+    fn reload(&self, by: Actor) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
             // Whoever reads holds the turn too: it may hang, and outlive a caller that goes away.
             let turn = Arc::new(Arc::clone(&self.one_at_a_time).lock_owned().await);
             tracing::info!("reading configuration and rules again");
-            let result = match self.read(Arc::clone(&turn)).await {
+            let (result, in_force) = match self.read(Arc::clone(&turn)).await {
                 Ok(next) => {
                     // A reload is what follows when somebody has mended a name server.
                     self.probe(&next.resolver).await;
-                    Ok(self.put(next))
+                    let in_force = in_force(&next.gate, &self.gates.load().rules);
+                    (Ok(self.put(next)), Some(in_force))
                 }
-                Err(error) => Err(error),
+                Err(error) => (Err(error), None),
             };
             self.tell(&result);
+            self.lasting.observer.record(Event::Act(&Act {
+                by,
+                deed: Deed::Reload,
+                result: result.clone(),
+                in_force,
+            }));
             result
         })
     }
@@ -150,6 +159,15 @@ impl Reloader {
     }
 }
 
+/// What a gate brings into force, in the place of these rules.
+pub(super) fn in_force(gate: &Gate, before: &Rules) -> Configured {
+    Configured {
+        written: gate.written.clone(),
+        rules: gate.rules.iter().count(),
+        change: Change::between(before, &gate.rules),
+    }
+}
+
 fn tell_health(health: &Health) {
     match health.in_force {
         InForce::Off => tracing::info!(%health, "DNSSEC"),
@@ -205,8 +223,7 @@ fn next_gate(
         ));
     }
     let resolver = next_resolver(&config.dns, resolver).map_err(|error| error.to_string())?;
-    let gate =
-        build::gate(&config, set.rules, &resolver, lasting).map_err(|error| error.to_string())?;
+    let gate = build::gate(&config, set, &resolver, lasting).map_err(|error| error.to_string())?;
     Ok(Next {
         gate,
         resolver,

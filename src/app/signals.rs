@@ -1,4 +1,4 @@
-//! What signals order: to stop, to reload.
+//! What signals order: to stop, to reload, to open the audit log anew.
 
 use std::future::pending;
 
@@ -6,6 +6,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{App, Error, tell_manager};
+use crate::policy::act::Actor;
 
 /// SIGTERM and SIGINT.
 pub(super) struct Stop {
@@ -22,10 +23,10 @@ impl Stop {
     }
 
     /// Waits for the next order to stop.
-    pub(super) async fn ordered(&mut self) {
+    pub(super) async fn ordered(&mut self) -> Actor {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Actor::Signal("SIGTERM"),
+            _ = self.interrupt.recv() => Actor::Signal("SIGINT"),
         }
     }
 }
@@ -46,8 +47,26 @@ impl Hangup {
                 tell_manager(&[NotifyState::Reloading, now]);
             }
             // The result is in the log and in the metrics.
-            let _ = app.reload().await;
+            let _ = app.reload(Actor::Signal("SIGHUP")).await;
             tell_manager(&[NotifyState::Ready]);
+        }
+        pending::<()>().await;
+    }
+}
+
+/// SIGUSR1, which logrotate sends.
+pub(super) struct Usr1(Signal);
+
+impl Usr1 {
+    /// From then on the signal ends nothing, even where there is no audit log.
+    pub(super) fn listen() -> Result<Self, Error> {
+        listen(SignalKind::user_defined1()).map(Self)
+    }
+
+    /// Opens the audit log anew at every order, and never ends.
+    pub(super) async fn obey(&mut self, app: &App) {
+        while self.0.recv().await.is_some() {
+            app.reopen_audit();
         }
         pending::<()>().await;
     }

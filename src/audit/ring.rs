@@ -3,24 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Entry;
 use crate::name::Destination;
 use crate::policy::delivery_id::DeliveryId;
-use crate::policy::outcome::Outcome;
 use crate::record::Record;
-use crate::time::UnixTime;
 
 /// The last deliveries; the oldest makes room for the next one.
 #[derive(Debug)]
 pub struct Ring {
     keep: usize,
     entries: Mutex<VecDeque<Arc<Entry>>>,
-}
-
-/// A leg, and when it ended.
-#[derive(Debug)]
-struct Entry {
-    at: UnixTime,
-    outcome: Outcome,
 }
 
 /// Which deliveries are asked for.
@@ -53,12 +45,10 @@ impl Ring {
     }
 
     /// Keeps one more.
-    pub fn push(&self, at: UnixTime, outcome: &Outcome) {
+    pub(super) fn push(&self, entry: Arc<Entry>) {
         if self.keep == 0 {
             return;
         }
-        let outcome = outcome.clone();
-        let entry = Arc::new(Entry { at, outcome });
         let mut entries = self.lock();
         let oldest = if entries.len() == self.keep {
             entries.pop_front()
@@ -73,9 +63,9 @@ impl Ring {
 
     /// The delivery of this id, if it is among the last ones.
     pub fn find(&self, id: DeliveryId) -> Option<Record> {
-        let mut found = self.latest_first().into_iter();
-        let found = found.find(|entry| entry.outcome.id == id)?;
-        Some(found.record())
+        let entries = self.latest_first();
+        let found = entries.iter().find(|entry| is_of(entry, id))?;
+        record(found)
     }
 
     /// At most `limit` deliveries, the latest first.
@@ -86,15 +76,18 @@ impl Ring {
             // What was before one that is forgotten is forgotten, too.
             Some(id) => entries
                 .iter()
-                .position(|entry| entry.outcome.id == id)
+                .position(|entry| is_of(entry, id))
                 .map_or(entries.len(), |at| at + 1),
         };
         let mut wanted = entries[start..].iter().filter(|entry| filter.lets(entry));
         let shown: Vec<_> = wanted.by_ref().take(limit).collect();
-        let last = shown.last().map(|entry| entry.outcome.id);
+        let last = shown.last().and_then(|entry| entry.outcome());
         Page {
-            records: shown.iter().map(|entry| entry.record()).collect(),
-            next: wanted.next().and(last),
+            next: wanted.next().and(last).map(|outcome| outcome.id),
+            records: shown
+                .into_iter()
+                .filter_map(|entry| record(entry))
+                .collect(),
         }
     }
 
@@ -108,15 +101,20 @@ impl Ring {
     }
 }
 
-impl Entry {
-    fn record(&self) -> Record {
-        Record::of(&self.outcome, self.at)
-    }
+fn is_of(entry: &Entry, id: DeliveryId) -> bool {
+    entry.outcome().is_some_and(|outcome| outcome.id == id)
+}
+
+fn record(entry: &Entry) -> Option<Record> {
+    let outcome = entry.outcome()?;
+    Some(Record::of(outcome, entry.at))
 }
 
 impl Filter {
     fn lets(&self, entry: &Entry) -> bool {
-        let outcome = &entry.outcome;
+        let Some(outcome) = entry.outcome() else {
+            return false;
+        };
         let domain = self.domain.as_ref();
         let result = self.result.as_deref();
         domain.is_none_or(|domain| outcome.destination == *domain)
@@ -127,16 +125,25 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::outcome::End;
+    use crate::audit::What;
+    use crate::policy::outcome::{End, Outcome};
     use crate::record::tests::delivered;
+    use crate::time::UnixTime;
 
     /// A ring for four, after five deliveries, to two domains in turn.
     fn ring() -> Ring {
         let ring = Ring::new(4);
         for n in 1..=5 {
-            ring.push(UnixTime(n), &outcome(n));
+            ring.push(entry(n));
         }
         ring
+    }
+
+    fn entry(n: u64) -> Arc<Entry> {
+        Arc::new(Entry {
+            at: UnixTime(n),
+            what: What::Delivery(Box::new(outcome(n))),
+        })
     }
 
     fn outcome(n: u64) -> Outcome {
@@ -204,7 +211,7 @@ mod tests {
     #[test]
     fn a_ring_for_none_keeps_none() {
         let ring = Ring::new(0);
-        ring.push(UnixTime(1), &outcome(1));
+        ring.push(entry(1));
         assert!(ring.find(id(1)).is_none());
     }
 }

@@ -8,7 +8,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::fate::policy;
 use super::{Depth, Fate, Grade, Inspected, Report, most_telling, mta_sts};
-use crate::dane::{self, Record};
+use crate::dane;
 use crate::name::Domain;
 use crate::policy::authorize::Authorized;
 use crate::policy::decide::Decision;
@@ -19,6 +19,7 @@ use crate::policy::handshake::{Fingerprint, Handshake};
 use crate::policy::requirement::Mode;
 use crate::policy::rules::Origin;
 use crate::policy::verdict::{Plan, Policy, Verdict};
+use crate::record::{FactsView, NO_RULE, RuleInForce};
 use crate::smtp::capabilities::Capabilities;
 
 impl Report {
@@ -57,7 +58,7 @@ impl Report {
         writeln!(out, "rule      {}", self.rule())?;
         writeln!(out, "DNSSEC    MX {}", self.decision.facts.mx_security())?;
         mta_sts::write_text(out, &self.decision.facts, self.mta_sts.as_ref())?;
-        self.write_hosts(out)?;
+        FactsView::of(&self.decision).write_hosts(out)?;
         for inspected in &self.inspected {
             write_inspection(out, inspected)?;
         }
@@ -65,56 +66,8 @@ impl Report {
     }
 
     fn rule(&self) -> String {
-        match &self.decision.rule {
-            None => "none; built in: standard (floor may)".to_owned(),
-            Some(rule) => {
-                let mut text = format!("{} {}", rule.origin, rule.level);
-                if let Some(route) = &rule.route {
-                    let _ = write!(text, ", route {route}");
-                }
-                if rule.mode == Mode::Observe {
-                    text.push_str(", observe");
-                }
-                if let Some(reason) = &rule.reason {
-                    let _ = write!(text, " ({reason})");
-                }
-                text
-            }
-        }
-    }
-
-    fn write_hosts(&self, out: &mut String) -> std::fmt::Result {
-        let Hosts::Known(hosts) = &self.decision.facts.hosts else {
-            return writeln!(out, "hosts     none");
-        };
-        for host in hosts {
-            let addresses = match &host.addresses {
-                Addresses::Known(known) => join(known.iter()),
-                Addresses::None => "no address".to_owned(),
-                Addresses::LookupFailed(error) => format!("address look-up failed: {error}"),
-            };
-            writeln!(
-                out,
-                "host      {} {}: {addresses}",
-                host.preference, host.host
-            )?;
-            if let Some(named) = self.decision.facts.named_by_mta_sts(&host.host) {
-                writeln!(out, "MTA-STS   {}: {named}", host.host)?;
-            }
-            for line in dane_lines(&host.dane) {
-                writeln!(out, "DANE      {}: {line}", host.host)?;
-            }
-        }
-        if let Verdict::Deliver(plan) = &self.decision.verdict {
-            for candidate in &plan.candidates {
-                let must = match &candidate.way {
-                    Ok(way) => way.requirement.to_string(),
-                    Err(failure) => format!("not tried: {failure}"),
-                };
-                writeln!(out, "must      {}: {must}", candidate.host)?;
-            }
-        }
-        Ok(())
+        let rule = self.decision.rule.as_ref();
+        rule.map_or(NO_RULE.to_owned(), |rule| RuleInForce::of(rule).to_string())
     }
 
     /// The verdict in words.
@@ -160,25 +113,6 @@ impl Report {
             "grade": self.grade.word(),
             "why": self.why(),
         })
-    }
-}
-
-/// What is known of a host's TLSA records, each with whether it can be used.
-fn dane_lines(dane: &Dane) -> Vec<String> {
-    match dane {
-        Dane::Absent(why) => vec![format!("none: {why}")],
-        Dane::LookupFailed { question, error } => {
-            vec![format!("the look-up of {question} failed: {error}")]
-        }
-        Dane::Published(set) => {
-            let record = |record: &Record| match &record.usability {
-                Ok(()) => record.tlsa.to_string(),
-                Err(why) => format!("{} (unusable: {why})", record.tlsa),
-            };
-            let owner = format!("TLSA of {}", set.owner());
-            let records = set.records().iter().map(record);
-            std::iter::once(owner).chain(records).collect()
-        }
     }
 }
 

@@ -493,10 +493,15 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Audit {
     pub(super) keep: Number<0, 10_000>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<Spanned<PathBuf>>,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { keep: Number(1000) }
+        Self {
+            keep: Number(1000),
+            file: None,
+        }
     }
 }

@@ -10,12 +10,14 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{AuditSettings, Config, LogSettings, Policies, admin, dns, listener, tls};
+use super::{Config, LogSettings, Policies, admin, dns, listener, tls};
+use crate::audit;
 use crate::discover::AddressOrder;
 use crate::name::Domain;
 use crate::net::https::FetchSettings;
 use crate::policy::downgrade::{Guard, Response};
 use crate::policy::failure::Failure;
+use crate::policy::handshake::Fingerprint;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, MxSettings, PoolSettings, SealReply, Settings,
     Timeouts,
@@ -37,6 +39,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
     no_address_twice(&file, source)?;
     Ok(Config {
         source: Some(source.file.to_owned()),
+        digest: Some(Fingerprint::of(source.text.as_bytes())),
         policies: policies(&file, source),
         listeners: listener::for_mail(&file, source)?,
         maps: listener::for_questions(&file, source)?,
@@ -54,9 +57,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
             format: file.log.format,
             level: file.log.level.clone(),
         },
-        audit: AuditSettings {
-            keep: file.audit.keep.as_usize(),
-        },
+        audit: audit(&file, source),
         warnings,
         written: file,
     })
@@ -121,6 +122,20 @@ fn store(file: &File, source: Source<'_>, warnings: &mut Vec<String>) -> Place {
             warnings.extend(warning.map(str::to_owned));
             place
         }
+    }
+}
+
+/// What `file` says for the standard output.
+const STDOUT: &str = "stdout";
+
+fn audit(file: &File, source: Source<'_>) -> audit::Settings {
+    let place = |path: &Spanned<PathBuf>| match path.get_ref() {
+        path if path == Path::new(STDOUT) => audit::Place::Stdout,
+        path => audit::Place::File(source.resolve(path)),
+    };
+    audit::Settings {
+        keep: file.audit.keep.as_usize(),
+        place: file.audit.file.as_ref().map(place),
     }
 }
 
@@ -260,6 +275,8 @@ pub(super) fn make_absolute(file: &mut File, source: Option<&Path>) {
         &mut admin.tls_key,
     ];
     of_admin.into_iter().flatten().for_each(rewrite);
+    let a_file = |path: &&mut Spanned<PathBuf>| path.get_ref() != Path::new(STDOUT);
+    file.audit.file.iter_mut().filter(a_file).for_each(rewrite);
     for listener in &mut file.listener {
         let listener = listener.get_mut();
         let paths = [

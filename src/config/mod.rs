@@ -18,11 +18,13 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::audit;
 use crate::discover::AddressOrder;
 use crate::mapserver;
 use crate::name::Domain;
 use crate::net::https::FetchSettings;
 use crate::net::resolver::DnsSettings;
+use crate::policy::handshake::Fingerprint;
 use crate::policy::requirement::Roots;
 use crate::proxy::settings::{Listener, Settings};
 use crate::store::Place;
@@ -67,6 +69,8 @@ const SEARCH: [&str; 2] = ["waxseal.toml", "/etc/waxseal/waxseal.toml"];
 pub struct Config {
     /// The file it came from; `None` = the built-in defaults.
     pub source: Option<PathBuf>,
+    /// The digest of that file.
+    pub digest: Option<Fingerprint>,
     /// Where the rules are.
     pub policies: Policies,
     /// Listeners that take mail; empty only where there are `maps`.
@@ -95,8 +99,8 @@ pub struct Config {
     pub settings: Settings,
     /// What is logged, and how.
     pub log: LogSettings,
-    /// What is remembered of deliveries.
-    pub audit: AuditSettings,
+    /// What is remembered and written of deliveries and administrative acts.
+    pub audit: audit::Settings,
     /// What is legal and probably not meant, each with its place.
     pub warnings: Vec<String>,
     /// As written, with the defaults: what [`Config::show`] prints.
@@ -135,20 +139,13 @@ pub struct LogSettings {
     pub level: LogLevel,
 }
 
-/// What is remembered of deliveries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditSettings {
-    /// How many, in memory.
-    pub keep: usize,
-}
-
 impl Config {
     /// Reads the file at `path`, or the first one of the usual places, or takes the defaults.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let found = path.or_else(|| SEARCH.iter().map(Path::new).find(|path| is_there(path)));
         let Some(path) = found else {
             let mut config = Self::parse("", Path::new(""))?;
-            config.source = None;
+            (config.source, config.digest) = (None, None);
             return Ok(config);
         };
         let text = std::fs::read_to_string(path)

@@ -6,6 +6,7 @@ use super::error::{ConfigError, Position, Source};
 use super::rule::Reader;
 use super::rule_file::RuleFile;
 use super::{Config, Policies};
+use crate::policy::handshake::Fingerprint;
 use crate::policy::requirement::Mode;
 use crate::policy::rules::{Clash, Floor, Level, Origin, Pattern, Rule, Rules, SenderScope};
 use crate::time::UnixTime;
@@ -17,6 +18,8 @@ pub struct RuleSet {
     pub rules: Rules,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
+    /// The digest of the files, one behind the other.
+    pub digest: Fingerprint,
     /// How many `[[rule]]` they hold.
     pub entries: usize,
     /// What is legal and probably not meant, each with its place.
@@ -48,6 +51,7 @@ pub(super) fn read_rules_with(
     files.dedup();
     let mut rules = Vec::new();
     let mut entries = 0;
+    let mut all = String::new();
     for file in &files {
         let text = match new {
             Some(new) if new.file == file => new.text.to_owned(),
@@ -60,6 +64,7 @@ pub(super) fn read_rules_with(
         for entry in &parsed.rule {
             rules.extend(Reader { entry, source }.rules()?);
         }
+        all += &text;
     }
     let folder = config.policies.folder();
     must_have_roots(config, &rules, folder)?;
@@ -71,6 +76,7 @@ pub(super) fn read_rules_with(
     Ok(RuleSet {
         rules: Rules::new(rules, now).map_err(|clash| explain_clash(&clash, folder))?,
         files,
+        digest: Fingerprint::of(all.as_bytes()),
         entries,
         warnings,
     })

@@ -2,6 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
+use crate::audit::Place;
 use crate::policy::outcome::Ingress;
 use crate::proxy::settings::MtaTls;
 
@@ -20,7 +21,7 @@ fn meaning(config: &Config) -> String {
             &config.allow_networks,
             &config.roots,
             &config.settings,
-            &config.log,
+            (&config.log, &config.audit),
         )
     )
 }
@@ -413,6 +414,23 @@ fn what_is_probably_not_meant_is_a_warning() {
             "waxseal.toml:6:9: `ready` is longer than the 5m that an MTA waits for the reply to RCPT; it may give up first",
         ]
     );
+}
+
+#[test]
+fn the_audit_log_is_a_file_beside_the_configuration_or_stdout() {
+    let place = |value: &str| {
+        let text = format!("audit = {{ file = '{value}' }}");
+        let config = Config::parse(&text, Path::new("/etc/waxseal/waxseal.toml")).unwrap();
+        assert!(config.show().contains("[audit]\n"), "{}", config.show());
+        let again = Config::parse(&config.show(), Path::new("/tmp/x.toml")).unwrap();
+        assert_eq!(again.audit, config.audit);
+        config.audit.place.unwrap()
+    };
+    assert_eq!(place("stdout"), Place::Stdout);
+    let beside = Place::File("/etc/waxseal/audit.jsonl".into());
+    assert_eq!(place("audit.jsonl"), beside);
+    let elsewhere = Place::File("/var/log/audit.jsonl".into());
+    assert_eq!(place("/var/log/audit.jsonl"), elsewhere);
 }
 
 #[test]

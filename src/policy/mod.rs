@@ -15,6 +15,7 @@
 //! absence carries its reason; a failed look-up is never an absence. All of it is pure: time comes in
 //! as an argument, and the whole table is a text file that a test compares (`tests/data/decide.table`).
 
+pub mod act;
 pub mod authorize;
 pub mod decide;
 pub mod delivery_id;

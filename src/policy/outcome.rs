@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::dane;
 use crate::mtasts::FetchError;
 use crate::name::{Destination, Domain, Host, MailHost};
+use crate::policy::act::Act;
 use crate::policy::authorize::{Authentication, Peer};
 use crate::policy::decide::Decision;
 use crate::policy::delivery_id::DeliveryId;
@@ -282,6 +283,8 @@ pub enum Event<'a> {
     PassedThrough(Ingress, Untouched),
     /// A leg ended.
     Outcome(&'a Outcome),
+    /// Somebody has done something to this waxseal.
+    Act(&'a Act),
     /// Something happened at the policy table for Postfix.
     Map(MapEvent),
     /// A connection to an MX came to wait for the next message, or waits no more.

@@ -10,6 +10,7 @@ use crate::discover::{Discover, Scope};
 use crate::name::{Destination, Domain, Host};
 use crate::net::dial::Dialer;
 use crate::net::tls::TlsClient;
+use crate::policy::act::Written;
 use crate::policy::decide::{Decision, Question, decide};
 use crate::policy::facts::{Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
 use crate::policy::outcome::{Event, LookupResult, Observer};
@@ -27,6 +28,8 @@ pub struct Gate {
     pub settings: Settings,
     /// The operator's rules.
     pub rules: Arc<Rules>,
+    /// What settings and rules were read from.
+    pub written: Written,
     /// The trust anchors where a rule has none of its own.
     pub roots: Arc<Roots>,
     /// Gathers facts.

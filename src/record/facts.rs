@@ -18,15 +18,14 @@ pub struct FactsView {
     /// Whether DNSSEC proves the MX records: `secure`, `insecure`, or `unknown` and why.
     pub mx_security: String,
     /// The hosts; none where no mail can be delivered at all.
-    pub hosts: Vec<HostView>,
+    pub hosts: Vec<HostFactsView>,
     /// The MTA-STS policy.
     pub mta_sts: MtaStsView,
 }
 
 /// One host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = HostFacts)]
-pub struct HostView {
+pub struct HostFactsView {
     /// Its name, or an address.
     pub host: String,
     /// The preference of its MX record.
@@ -90,7 +89,7 @@ impl FactsView {
             Hosts::Known(hosts) => &hosts[..],
             _ => &[],
         };
-        let view = |(at, host)| HostView::of(facts, host, must(&decision.verdict, at));
+        let view = |(at, host)| HostFactsView::of(facts, host, must(&decision.verdict, at));
         Self {
             next_hop: facts.next_hop.to_string(),
             alias: facts.expanded.as_ref().map(ToString::to_string),
@@ -112,7 +111,7 @@ fn must(verdict: &Verdict, at: usize) -> Option<String> {
     })
 }
 
-impl HostView {
+impl HostFactsView {
     fn of(facts: &Facts, host: &HostFacts, must: Option<String>) -> Self {
         let (addresses, no_address) = match &host.addresses {
             Addresses::Known(known) => (known.iter().map(ToString::to_string).collect(), None),

@@ -18,14 +18,28 @@ use crate::policy::requirement::Mode;
 use crate::policy::rules::Rule;
 use crate::time::UnixTime;
 
+mod act;
 mod facts;
+mod story;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use facts::{DaneView, FactsView, HostView, MtaStsView, TlsaView};
+pub use act::{ActRecord, InForceView};
+pub use facts::{DaneView, FactsView, HostFactsView, MtaStsView, TlsaView};
+pub use story::NO_RULE;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
+
+/// One line of the audit log. `event` tells which.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Line {
+    /// A leg has ended.
+    Delivery(Box<Record>),
+    /// Somebody has done something.
+    Act(Box<ActRecord>),
+}
 
 /// What came of one leg: the part of a transaction that is for one recipient domain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -47,7 +61,7 @@ pub struct Record {
     /// Whose word decided: `rule`, `dane`, `mta-sts` or `opportunistic`.
     pub policy: String,
     /// The rule in force.
-    pub rule: Option<RuleView>,
+    pub rule: Option<RuleInForce>,
     /// What was known; none where the time was up before.
     pub facts: Option<FactsView>,
     /// The hosts that were tried, in order.
@@ -70,7 +84,8 @@ pub struct Record {
 
 /// An operator's rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RuleView {
+#[schema(as = RuleThatDecided)]
+pub struct RuleInForce {
     /// File and line.
     pub origin: String,
     /// What it asks for, such as `secure`.
@@ -160,7 +175,7 @@ impl Record {
             domain: outcome.destination.to_string(),
             sender: outcome.sender.as_ref().map(ToString::to_string),
             policy: outcome.policy.label().to_owned(),
-            rule: rule.map(RuleView::of),
+            rule: rule.map(RuleInForce::of),
             facts: decision.map(FactsView::of),
             attempts: outcome.attempts.iter().map(AttemptView::of).collect(),
             connection: outcome.link.as_ref().map(ConnectionView::of),
@@ -174,7 +189,7 @@ impl Record {
     }
 }
 
-impl RuleView {
+impl RuleInForce {
     /// Of a rule.
     pub fn of(rule: &Rule) -> Self {
         let mode = match rule.mode {

@@ -202,3 +202,20 @@ fn a_connection_in_the_clear_says_why() {
     assert_eq!(connection.plaintext_because.as_deref(), Some(why));
     assert_eq!(connection.tls, None);
 }
+
+#[test]
+fn the_story_is_told_in_the_words_of_check() {
+    let record = Record::of(&delivered(), NOW);
+    assert_eq!(record.story(), include_str!("../../tests/data/story.txt"));
+}
+
+#[test]
+fn a_story_moves_no_terminal() {
+    let mut record = Record::of(&delivered(), NOW);
+    record.why = Some("\u{1b}[2Jgone\r".to_owned());
+    assert!(
+        record
+            .story()
+            .contains("\u{fffd}[2Jgone\u{fffd} (by word of DANE)")
+    );
+}

@@ -1,10 +1,30 @@
 //! The story of a delivery, told by its id.
 
+mod log;
+mod story;
+
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
+use crate::support::house::House;
+use crate::support::http;
 use crate::support::mta::{Dialect, Reply};
 use crate::support::mx::{Script, reply};
 use crate::support::world::{BODY, World, status};
+
+/// What the admin endpoint answers, and its status.
+async fn ask(house: &House, path: &str) -> (u16, Value) {
+    let answer = http::get(house.admin(), path).await;
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
+/// The record of a delivery that is remembered.
+async fn record(house: &House, id: &str) -> Value {
+    let (status, record) = ask(house, &format!("/api/v1/deliveries/{id}")).await;
+    assert_eq!(status, 200, "{record}");
+    record
+}
 
 /// A message to two domains, and the replies to its end.
 async fn fan_out(config: &str) -> (World<2>, Vec<Reply>) {

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use toml::Table;
 use waxseal::app::{App, Ports};
 use waxseal::config::Config;
+use waxseal::policy::act::Actor;
 use waxseal::policy::outcome::Ingress;
 use waxseal::time::{Clock, SystemClock};
 
@@ -64,7 +65,7 @@ impl House {
     /// Stops, and starts again with the same files.
     pub(crate) async fn restart(self) -> Self {
         let Self { app, folder, clock } = self;
-        app.stop().await;
+        app.stop(Actor::Process).await;
         let app = open(folder.path(), &clock).await;
         Self { app, folder, clock }
     }
@@ -153,7 +154,7 @@ impl House {
 
     /// Reloads, as SIGHUP does.
     pub(crate) async fn reload(&self) -> Result<String, String> {
-        self.app.reload().await
+        self.app.reload(Actor::Signal("SIGHUP")).await
     }
 
     /// The metrics, as Prometheus reads them.
@@ -173,7 +174,7 @@ impl House {
 
     /// Drains and stops.
     pub(crate) async fn stop(self) {
-        self.app.stop().await;
+        self.app.stop(Actor::Process).await;
     }
 }
 

@@ -1,14 +1,17 @@
 //! Rules that are added and ended over HTTP.
 
+use std::net::SocketAddr;
+
 use axum::Json;
-use axum::extract::State as Shared;
 use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::{Admin, Problem};
+use crate::policy::act::Actor;
 
 /// Whose mail a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
@@ -100,9 +103,10 @@ impl From<ChangeError> for Problem {
 /// Whoever can change the rules.
 pub trait RuleDesk: Send + Sync {
     /// Adds a rule, and puts it in force.
-    fn add(&self, rule: NewRule) -> BoxFuture<'_, Result<ChangeView, ChangeError>>;
+    fn add(&self, rule: NewRule, by: Actor) -> BoxFuture<'_, Result<ChangeView, ChangeError>>;
     /// Lets rules that were added expire now.
-    fn expire(&self, scope: RuleScope) -> BoxFuture<'_, Result<ChangeView, ChangeError>>;
+    fn expire(&self, scope: RuleScope, by: Actor)
+    -> BoxFuture<'_, Result<ChangeView, ChangeError>>;
 }
 
 /// Add a rule, as `waxseal rule add` does
@@ -112,10 +116,11 @@ pub trait RuleDesk: Send + Sync {
 ))]
 pub(in crate::admin) async fn add(
     Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     rule: Result<Json<NewRule>, JsonRejection>,
 ) -> Result<Json<ChangeView>, Problem> {
     let Json(rule) = rule?;
-    Ok(Json(admin.rules.add(rule).await?))
+    Ok(Json(admin.rules.add(rule, Actor::Client(peer.ip())).await?))
 }
 
 /// Let rules that were added expire now; their text stays
@@ -125,8 +130,10 @@ pub(in crate::admin) async fn add(
 ))]
 pub(in crate::admin) async fn expire(
     Shared(admin): Shared<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     scope: Result<Json<RuleScope>, JsonRejection>,
 ) -> Result<Json<ChangeView>, Problem> {
     let Json(scope) = scope?;
-    Ok(Json(admin.rules.expire(scope).await?))
+    let by = Actor::Client(peer.ip());
+    Ok(Json(admin.rules.expire(scope, by).await?))
 }

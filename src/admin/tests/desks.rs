@@ -13,7 +13,7 @@ use crate::time::UnixTime;
 struct Answer(Result<String, String>);
 
 impl Reload for Answer {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
+    fn reload(&self, _: Actor) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async { self.0.clone() })
     }
 }
@@ -28,6 +28,7 @@ pub(super) fn admin(reload: Result<&str, &str>) -> Admin {
         overview: Arc::new(Quiet),
         rules: Arc::new(Quiet),
         hosts: Arc::new(OneHost),
+        observer: Arc::new(Quiet),
     }
 }
 
@@ -68,13 +69,17 @@ impl Overview for Quiet {
 }
 
 impl RuleDesk for Quiet {
-    fn add(&self, rule: NewRule) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
+    fn add(&self, rule: NewRule, _: Actor) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
         Box::pin(async move { Err(ChangeError::Wrong(format!("{rule:?}"))) })
     }
 
-    fn expire(&self, scope: RuleScope) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
+    fn expire(&self, scope: RuleScope, _: Actor) -> BoxFuture<'_, Result<ChangeView, ChangeError>> {
         Box::pin(async move { Err(ChangeError::Unknown(format!("{scope:?}"))) })
     }
+}
+
+impl Observer for Quiet {
+    fn record(&self, _: Event<'_>) {}
 }
 
 impl DeliveryDesk for Quiet {

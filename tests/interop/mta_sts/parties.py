@@ -95,7 +95,7 @@ def through_waxseal(attempt):
     """The verdict of a message that an MTA gave to waxseal: the seal in the reply tells it."""
     if attempt.status != "sent":
         return BLOCKED
-    host, tls, proof = re.search(r"\[(\S+) (\S+)(?: (\S+))?\]\)$", attempt.told).groups()
+    host, tls, proof = re.search(r"\[(\S+) (\S+)(?: (\S+))? \w{26}\]\)$", attempt.told).groups()
     return f"{proof if proof in (PKIX, DANE) else OPEN} {host}"
 
 
