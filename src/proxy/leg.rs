@@ -19,7 +19,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::settings::SealReply;
 use crate::proxy::trail::Trail;
-use crate::proxy::transaction::{Begun, Envelope, Transaction};
+use crate::proxy::transaction::{Begun, Envelope, Follows, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
 
@@ -94,11 +94,16 @@ impl Leg {
     }
 
     /// Offers recipients to the MX; one reply for each, in order.
-    pub(super) async fn offer(&mut self, mail: &Mail, recipients: &[&Recipient]) -> Vec<Reply> {
+    pub(super) async fn offer(
+        &mut self,
+        mail: &Mail,
+        recipients: &[&Recipient],
+        follows: Follows,
+    ) -> Vec<Reply> {
         let replies = match &mut self.state {
-            State::New => self.open(mail, recipients).await,
+            State::New => self.open(mail, recipients, follows).await,
             State::Open(transaction) => transaction
-                .recipients(recipients)
+                .recipients(recipients, follows)
                 .await
                 .map_err(Stop::Failure),
             State::Over(reply, _) => Ok(vec![reply.clone(); recipients.len()]),
@@ -117,7 +122,12 @@ impl Leg {
     }
 
     /// Decides and introduces the message to an MX, all within the time that the MTA can be made to wait.
-    async fn open(&mut self, mail: &Mail, recipients: &[&Recipient]) -> Result<Vec<Reply>, Stop> {
+    async fn open(
+        &mut self,
+        mail: &Mail,
+        recipients: &[&Recipient],
+        follows: Follows,
+    ) -> Result<Vec<Reply>, Stop> {
         let gate = Arc::clone(&self.gate);
         let deadline = Instant::now() + gate.settings.timeouts.ready;
         let destination = self.destination.clone();
@@ -125,6 +135,7 @@ impl Leg {
             destination: &destination,
             mail,
             recipients,
+            follows,
         };
         let opening = async {
             let decision = self.decide().await;

@@ -23,6 +23,7 @@ use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
 use crate::proxy::leg::Leg;
 use crate::proxy::settings::Chooser;
+use crate::proxy::transaction::Follows;
 use crate::smtp::command::{self, Chunk, Command, Last, Recipient, SyntaxError};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Action, Answered, Session};
@@ -129,7 +130,11 @@ impl Driver {
         let parsed = command::parse(trim_line(&self.wire.buffered()[..length]));
         self.wire.consume(length);
         if !self.joins_burst(&parsed) {
-            self.settle_burst().await;
+            let follows = match parsed {
+                Ok(Command::Data) => Follows::Data,
+                _ => Follows::Nothing,
+            };
+            self.settle_burst(follows).await;
         }
         match self.session.command(parsed) {
             Action::Reply(reply) => {
@@ -187,11 +192,11 @@ impl Driver {
                 Some(length) if length <= limit => return Ok(length),
                 None if self.wire.buffered().len() < limit => {}
                 _ => {
-                    self.settle_burst().await;
+                    self.settle_burst(Follows::Nothing).await;
                     return Err(Farewell::Say(Refusal::LineTooLong));
                 }
             }
-            self.settle_burst().await;
+            self.settle_burst(Follows::Nothing).await;
             self.flush().await?;
             self.await_input().await?;
             self.is_smtp()?;
@@ -221,8 +226,9 @@ impl Driver {
         }
     }
 
-    /// Offers the recipients of the burst to their legs, all legs at once, and writes the replies.
-    async fn settle_burst(&mut self) {
+    /// Offers the recipients of the burst, and what follows them, to their legs, all legs at once, and writes the
+    /// replies.
+    async fn settle_burst(&mut self, follows: Follows) {
         if self.burst.is_empty() {
             return;
         }
@@ -251,7 +257,7 @@ impl Driver {
                 if mine.is_empty() {
                     Vec::new()
                 } else {
-                    leg.offer(mail, &mine).await
+                    leg.offer(mail, &mine, follows).await
                 }
             }
         });

@@ -1,7 +1,7 @@
 //! One transaction with one MX: MAIL, RCPT, and the content in the form that the MX takes.
 //!
 //! MAIL and the first recipients go out in one write where the MX offers PIPELINING (RFC 2920), one by
-//! one otherwise. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING
+//! one otherwise; and DATA with them where the MTA has said it already, so that all of it costs one round trip. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING
 //! (RFC 3030) and becomes DATA for one without.
 
 use crate::name::Destination;
@@ -21,6 +21,16 @@ pub(super) struct Envelope<'a> {
     pub(super) destination: &'a Destination,
     pub(super) mail: &'a Mail,
     pub(super) recipients: &'a [&'a Recipient],
+    pub(super) follows: Follows,
+}
+
+/// What the MTA has already said behind its recipients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Nothing, or nothing that is for the MX yet.
+    Nothing,
+    /// DATA.
+    Data,
 }
 
 /// An envelope that an MX took, and its replies to the first recipients.
@@ -54,6 +64,8 @@ pub(super) struct Transaction {
     timeouts: Timeouts,
     link: Link,
     body: Body,
+    /// Recipients that the MX has accepted.
+    accepted: usize,
 }
 
 /// The form in which content goes to the MX.
@@ -61,6 +73,8 @@ pub(super) struct Transaction {
 enum Body {
     /// None yet.
     NotBegun,
+    /// DATA has been said, and is not yet answered.
+    Asked,
     /// DATA from the MTA, dot-stuffed by it.
     Data,
     /// BDAT from the MTA, to an MX with CHUNKING.
@@ -79,7 +93,10 @@ impl Ready {
         envelope: &Envelope<'_>,
     ) -> Result<Begun, NotBegun> {
         let Envelope {
-            mail, recipients, ..
+            mail,
+            recipients,
+            follows,
+            ..
         } = *envelope;
         let link = self.link();
         let mut lines = Vec::with_capacity(256);
@@ -93,13 +110,14 @@ impl Ready {
             timeouts: timeouts.clone(),
             link,
             body: Body::NotBegun,
+            accepted: 0,
         };
         let pipelined = transaction.line.offers.has(Extension::Pipelining);
         if transaction.line.remembers == Remembers::Envelope {
             transaction.reset().await?;
         }
         if pipelined {
-            transaction.write_recipients(recipients, &mut lines);
+            transaction.write_recipients(recipients, follows, &mut lines);
         }
         transaction
             .line
@@ -112,13 +130,13 @@ impl Ready {
             .verdict(Phase::Mail, timeouts.mail)
             .await?;
         if !reply.is_positive() {
-            transaction.line.dialogue.quit();
+            transaction.end();
             return Err(NotBegun::Refused(reply));
         }
         let replies = if pipelined {
             transaction.recipient_replies(recipients.len()).await?
         } else {
-            transaction.recipients(recipients).await?
+            transaction.recipients(recipients, follows).await?
         };
         Ok(Begun {
             transaction,
@@ -145,9 +163,18 @@ impl Transaction {
         }
     }
 
-    fn write_recipients(&self, recipients: &[&Recipient], lines: &mut Vec<u8>) {
+    fn write_recipients(
+        &mut self,
+        recipients: &[&Recipient],
+        follows: Follows,
+        lines: &mut Vec<u8>,
+    ) {
         for recipient in recipients {
             bridge::rcpt_line(recipient, &self.line.offers, lines);
+        }
+        if follows == Follows::Data {
+            lines.extend_from_slice(b"DATA\r\n");
+            self.body = Body::Asked;
         }
     }
 
@@ -155,17 +182,18 @@ impl Transaction {
     pub(super) async fn recipients(
         &mut self,
         recipients: &[&Recipient],
+        follows: Follows,
     ) -> Result<Vec<Reply>, Failure> {
-        let at_once = if self.line.offers.has(Extension::Pipelining) {
-            recipients.len()
+        let (at_once, follows) = if self.line.offers.has(Extension::Pipelining) {
+            (recipients.len(), follows)
         } else {
-            1
+            (1, Follows::Nothing)
         };
         let mut replies = Vec::with_capacity(recipients.len());
         let mut lines = Vec::with_capacity(256);
         for batch in recipients.chunks(at_once.max(1)) {
             lines.clear();
-            self.write_recipients(batch, &mut lines);
+            self.write_recipients(batch, follows, &mut lines);
             self.line
                 .dialogue
                 .send(&lines, Phase::Rcpt, self.timeouts.rcpt)
@@ -181,17 +209,33 @@ impl Transaction {
             let reply = self.line.dialogue.verdict(Phase::Rcpt, self.timeouts.rcpt);
             replies.push(reply.await?);
         }
+        self.accepted += replies.iter().filter(|reply| reply.is_positive()).count();
+        if let (Body::Asked, 0) = (&self.body, self.accepted) {
+            self.take_back_data().await;
+        }
         Ok(replies)
+    }
+
+    /// RFC 2920 §3.1: an MX may say 354 although it has accepted no recipient. That connection is of no use any more.
+    /// One that has refused DATA as well has only the envelope to forget.
+    async fn take_back_data(&mut self) {
+        let reply = self.line.dialogue.reply(Phase::Data, self.timeouts.data);
+        if let Ok(reply) = reply.await
+            && !reply.is_intermediate()
+        {
+            self.body = Body::NotBegun;
+        }
     }
 
     /// Asks the MX for its 354. A refusal is the MX's word on the message; a 2xx is none, because there is
     /// no message yet that could have been accepted.
     pub(super) async fn begin_data(&mut self) -> Result<Result<(), Reply>, Failure> {
-        let reply = self
-            .line
-            .dialogue
-            .command(b"DATA\r\n", Phase::Data, self.timeouts.data)
-            .await?;
+        let (dialogue, within) = (&mut self.line.dialogue, self.timeouts.data);
+        let reply = match self.body {
+            Body::Asked => dialogue.reply(Phase::Data, within).await?,
+            _ => dialogue.command(b"DATA\r\n", Phase::Data, within).await?,
+        };
+        self.body = Body::NotBegun;
         if reply.is_positive() {
             return Err(self.line.dialogue.out_of_place(Phase::Data, &reply));
         }
@@ -294,7 +338,7 @@ impl Transaction {
         let remembers = match self.body {
             Body::NotBegun => Remembers::Envelope,
             Body::Answered => Remembers::Nothing,
-            Body::Data | Body::Chunks | Body::Stuffed(..) => return None,
+            Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => return None,
         };
         Some(Settled {
             remembers,
@@ -307,7 +351,7 @@ impl Transaction {
     pub(super) fn end(self) {
         match self.body {
             Body::NotBegun | Body::Answered => self.line.dialogue.quit(),
-            Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.line.dialogue),
+            Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.line.dialogue),
         }
     }
 }

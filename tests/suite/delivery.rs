@@ -3,6 +3,7 @@
 mod breaks;
 mod content;
 mod fanout;
+mod pipelining;
 mod refusals;
 
 use crate::support::ca::Ca;

@@ -1,14 +1,8 @@
 //! What arrives is what was sent, octet for octet and envelope for envelope.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
 use crate::support::ca::sha256;
-use crate::support::house::House;
 use crate::support::mx::{Keep, Script, Via, last_reply, reply};
-use crate::support::within;
 use crate::support::world::{BODY, BOTH, DELIVERED, World, is, statuses};
-use crate::support::zone::Dns;
 
 /// Bodies that somebody once got wrong.
 fn bodies() -> Vec<Vec<u8>> {
@@ -203,64 +197,6 @@ async fn replies_to_a_burst_come_in_its_order() {
     );
     assert_eq!(mta.data(BODY).await.code, 250);
     assert_eq!(world.mx[0].message().recipients, ["1@a.test", "2@a.test"]);
-}
-
-#[tokio::test]
-async fn an_mx_with_pipelining_gets_the_envelope_at_once() {
-    let bursts = bursts("PIPELINING").await;
-    assert_eq!(
-        bursts[1],
-        "MAIL FROM:<s@b.test>\r\nRCPT TO:<1@a.test>\r\nRCPT TO:<2@a.test>\r\n"
-    );
-}
-
-#[tokio::test]
-async fn an_mx_without_pipelining_gets_one_command_at_a_time() {
-    assert_eq!(
-        bursts("8BITMIME").await[1..5],
-        [
-            "MAIL FROM:<s@b.test>\r\n",
-            "RCPT TO:<1@a.test>\r\n",
-            "RCPT TO:<2@a.test>\r\n",
-            "DATA\r\n"
-        ]
-    );
-}
-
-/// What comes in one piece at an MX with this one capability. It answers what it has read before it reads
-/// on, so commands that were sent together are seen together.
-async fn bursts(capability: &'static str) -> Vec<String> {
-    let listener = TcpListener::bind("127.1.1.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mx = tokio::spawn(async move {
-        let (mut tcp, _) = listener.accept().await.unwrap();
-        let mut bursts = Vec::new();
-        tcp.write_all(b"220 mx\r\n").await.unwrap();
-        loop {
-            let mut piece = [0; 4096];
-            let length = tcp.read(&mut piece).await.unwrap();
-            let piece = String::from_utf8_lossy(&piece[..length]).into_owned();
-            let answer = match piece.get(..4) {
-                None => return bursts,
-                Some("EHLO") => format!("250-mx\r\n250 {capability}\r\n"),
-                Some("DATA") => "354 go\r\n".to_owned(),
-                _ => "250 Ok\r\n".repeat(piece.lines().count()),
-            };
-            let is_content = piece.ends_with("\r\n.\r\n");
-            let answer = if is_content { "250 Ok\r\n" } else { &answer };
-            tcp.write_all(answer.as_bytes()).await.unwrap();
-            bursts.push(piece);
-        }
-    });
-    let dns = Dns::start("a.test MX 10 mx.a.test\nmx.a.test A 127.1.1.1").await;
-    let house = House::plain(&dns, port).await;
-    let mut mta = house.smtp_client().await;
-    let sent = mta
-        .deliver("s@b.test", &["1@a.test", "2@a.test"], b"Subject: x\r\n")
-        .await;
-    assert_eq!(sent.end_codes(), [250]);
-    mta.quit().await;
-    within("the MX to see the end", mx).await.unwrap()
 }
 
 #[tokio::test]
