@@ -89,6 +89,19 @@ WORK = [
         24, "Sessions now, by instance", {"{{instance}}": "sum by (instance) (waxseal_sessions{@selected})"},
         """Connections of MTAs. A steady rise without more mail means that destinations keep them waiting: look at the time of a transaction.""",
     ),
+    Graph(
+        25, "Messages over a connection used before", {
+            "share": "sum(rate(waxseal_upstream_reuses_total{@selected}[$__rate_interval]))"
+            " / sum(rate(waxseal_transaction_seconds_count{@selected}[$__rate_interval]))",
+        },
+        """The share that paid neither connect nor handshake. Low where destinations are many and mail is little. If it falls while mail stays, the
+        servers close early: look for 421 in the MTA's log, or raise [pool] idle.""",
+        unit="percentunit",
+    ),
+    Graph(
+        26, "Connections that wait, by instance", {"{{instance}}": "sum by (instance) (waxseal_pool_connections{@selected})"},
+        """Connections to MX hosts that wait for the next message. Steadily at [pool] connections: more would be used again if it were raised.""",
+    ),
 ]
 
 PROCESS = [
@@ -120,6 +133,11 @@ PROCESS = [
         35, "Up for, by instance", {"{{instance}}": "time() - process_start_time_seconds{@selected}"},
         """A saw with many teeth is a service that keeps being restarted: look into its log.""",
         unit="dtdurations", width=8,
+    ),
+    Graph(
+        37, "Lines of the audit log lost, per minute", {"{{reason}}": per_minute("waxseal_audit_lines_lost_total", "reason")},
+        """Nothing, if all is well. queue-full: the disk is slower than the mail. write-failed: it is full or broken, and the log tells how.""",
+        width=8,
     ),
     Graph(
         36, "Versions", {"{{version}}": "count by (version) (waxseal_build_info{@selected})"},
