@@ -1,6 +1,7 @@
 //! The command line: what was typed, and the ways to answer.
 
 use std::io::{self, Write, stderr, stdout};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -66,6 +67,10 @@ pub struct Cli {
     /// Log level or tracing directives, instead of what the configuration says
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
+
+    /// Threads that carry mail, instead of one for each processor
+    #[arg(long, global = true, value_name = "NUMBER", env = "WAXSEAL_THREADS")]
+    pub threads: Option<NonZeroUsize>,
 
     /// What to do; without it: run
     #[command(subcommand)]

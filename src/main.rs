@@ -97,10 +97,11 @@ fn start<T>(
 ) -> Result<T, Failed> {
     let config = load(cli)?;
     let log = log::init(&config.log).map_err(Failed::runtime)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failed::runtime)?;
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    if let Some(number) = cli.threads {
+        threads.worker_threads(number.get());
+    }
+    let runtime = threads.enable_all().build().map_err(Failed::runtime)?;
     runtime.spawn(log.tell_of_losses());
     let done = runtime.block_on(task(config));
     runtime.shutdown_timeout(LAST_WAIT);

@@ -96,6 +96,18 @@ fn help_has_examples_and_a_typo_a_hint() {
 }
 
 #[test]
+fn no_thread_is_too_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = waxseal(folder.path(), "--threads 0 config check");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--threads"), "{}", stderr(&output));
+    let config = "dns = { servers = ['127.0.0.1:1'], dnssec = 'off' }";
+    fs::write(folder.path().join("waxseal.toml"), config).unwrap();
+    let output = waxseal(folder.path(), "--threads 1 query [192.0.2.1]");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+#[test]
 fn the_token_of_the_admin_endpoint_may_be_a_credential_of_systemd() {
     let home = tempfile::tempdir().unwrap();
     let config = "admin = { listen = '0.0.0.0:9825' }";
