@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) failed: f64,
+    /// To the sink.
+    pub(crate) connections: f64,
     pub(crate) before_rcpt: f64,
     pub(crate) with_mx: f64,
     pub(crate) after_large: f64,
@@ -24,12 +26,14 @@ pub(crate) struct Sample {
 }
 
 /// What is shown of a sample.
-const COLUMNS: [(&str, Measure); 5] = [
+const COLUMNS: [(&str, Measure); 7] = [
     ("messages/s", rate),
     ("user us", |sample| sample.user),
     ("system us", |sample| sample.system),
     ("p50 ms", |sample| sample.p50),
     ("p99 ms", |sample| sample.p99),
+    ("connections to the MX", |sample| sample.connections),
+    ("tries that failed", |sample| sample.failed),
 ];
 
 const MEMORY: [(&str, Measure); 4] = [
@@ -143,6 +147,11 @@ impl fmt::Display for Table {
             for (_, measure) in columns {
                 let values = samples.iter().map(measure).collect();
                 let (middle, least, most) = spread(values).ok_or(fmt::Error)?;
+                // Nothing happened, or there is no process to look at.
+                if most == 0.0 {
+                    write!(f, " - |")?;
+                    continue;
+                }
                 write!(f, " {} ({} to {}) |", show(middle), show(least), show(most))?;
             }
             writeln!(f)?;

@@ -151,12 +151,15 @@ async fn turn(
     let before = cpu().unwrap_or_default();
     let sent = send(&contestant.target, load).await;
     let after = cpu().unwrap_or_default();
-    check(&mut stage.sink, load.messages);
-    sample(load, sent, before, after)
+    let book = checked(&mut stage.sink, load.messages);
+    Sample {
+        connections: book.connections as f64,
+        ..sample(load, sent, before, after)
+    }
 }
 
 /// Not one message is lost, doubled or corrupted.
-fn check(sink: &mut Process, messages: usize) {
+fn checked(sink: &mut Process, messages: usize) -> Book {
     let book: Book = serde_json::from_str(&sink.ask("report")).unwrap();
     let lost = messages - book.taken.len();
     let doubled = book.taken.values().filter(|times| **times > 1).count();
@@ -165,6 +168,7 @@ fn check(sink: &mut Process, messages: usize) {
         (0, 0, 0),
         "lost, doubled, corrupted"
     );
+    book
 }
 
 fn sample(load: Load, sent: Sent, before: Cpu, after: Cpu) -> Sample {
