@@ -9,7 +9,10 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{Request, Shared, site::*};
+use super::{
+    Request, Shared,
+    site::{Answer, End, Response, Tls},
+};
 use crate::support::mx::acceptor;
 
 pub(super) async fn serve(tcp: TcpStream, number: usize, shared: Shared) {
