@@ -315,8 +315,8 @@ impl Default for Pool {
         Self {
             idle: seconds(5),
             max_age: seconds(300),
-            max_messages: Number(100),
-            per_address: Number(20),
+            max_messages: Number(1000),
+            per_address: Number(100),
             connections: Number(1000),
         }
     }
