@@ -57,6 +57,10 @@ pub enum Deed {
     ForgetPolicy(Domain),
     /// What an MX host has shown is forgotten.
     ForgetHost(Host),
+    /// A rule is added; the reload that follows tells which.
+    AddRule,
+    /// Rules that were added expire; the reload that follows tells which.
+    ExpireRule,
 }
 
 impl Deed {
@@ -69,6 +73,8 @@ impl Deed {
             Self::RefreshPolicy(_) => "policy-refresh",
             Self::ForgetPolicy(_) => "policy-forget",
             Self::ForgetHost(_) => "host-forget",
+            Self::AddRule => "rule-add",
+            Self::ExpireRule => "rule-expire",
         }
     }
 
@@ -76,7 +82,7 @@ impl Deed {
     pub fn domain(&self) -> Option<&Domain> {
         match self {
             Self::RefreshPolicy(domain) | Self::ForgetPolicy(domain) => Some(domain),
-            Self::Start | Self::Stop | Self::Reload | Self::ForgetHost(_) => None,
+            _ => None,
         }
     }
 

@@ -15,7 +15,7 @@ pub struct ActRecord {
     pub time: String,
     /// Who did it: `process`, a signal such as `SIGHUP`, or the address of a client of the admin endpoint.
     pub by: String,
-    /// `start`, `stop`, `reload`, `policy-refresh`, `policy-forget` or `host-forget`.
+    /// `start`, `stop`, `reload`, `policy-refresh`, `policy-forget`, `host-forget`, `rule-add` or `rule-expire`.
     pub act: String,
     /// The domain whose policy it is about.
     pub domain: Option<String>,

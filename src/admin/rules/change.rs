@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::{Admin, Problem};
-use crate::policy::act::Actor;
+use crate::policy::act::{Actor, Deed};
 
 /// Whose mail a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
@@ -120,7 +120,9 @@ pub(in crate::admin) async fn add(
     rule: Result<Json<NewRule>, JsonRejection>,
 ) -> Result<Json<ChangeView>, Problem> {
     let Json(rule) = rule?;
-    Ok(Json(admin.rules.add(rule, Actor::Client(peer.ip())).await?))
+    let result = admin.rules.add(rule, Actor::Client(peer.ip())).await;
+    tell(&admin, peer, Deed::AddRule, &result);
+    Ok(Json(result?))
 }
 
 /// Let rules that were added expire now; their text stays
@@ -135,5 +137,12 @@ pub(in crate::admin) async fn expire(
 ) -> Result<Json<ChangeView>, Problem> {
     let Json(scope) = scope?;
     let by = Actor::Client(peer.ip());
-    Ok(Json(admin.rules.expire(scope, by).await?))
+    let result = admin.rules.expire(scope, by).await;
+    tell(&admin, peer, Deed::ExpireRule, &result);
+    Ok(Json(result?))
+}
+
+fn tell(admin: &Admin, peer: SocketAddr, deed: Deed, result: &Result<ChangeView, ChangeError>) {
+    let told = result.as_ref().map(|view| view.origins.join(", "));
+    admin.tell(peer, deed, told);
 }

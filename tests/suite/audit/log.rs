@@ -64,20 +64,26 @@ async fn acts_say_who_did_what_and_what_came_of_it() {
     house.write_rules("rule = [{ domains = ['a.test'], tls = 'sealed' }]");
     http::post(house.admin(), "/reload", "").await;
     http::delete(house.admin(), "/api/v1/policies/a.test").await;
+    http::delete(house.admin(), "/api/v1/hosts/mx.a.test").await;
+    let rule = r#"{ "domains": ["b.test"], "tls": "may" }"#;
+    http::post_json(house.admin(), "/api/v1/rules", rule).await;
     world.house.stop().await;
     let lines = lines(folder.path());
     let told = |line: &Value| {
-        let words = ["by", "act", "domain", "result"].map(|key| line[key].as_str().unwrap_or("-"));
+        let words =
+            ["by", "act", "domain", "host", "result"].map(|key| line[key].as_str().unwrap_or("-"));
         words.join(" ")
     };
     assert_eq!(
         lines.iter().map(told).collect::<Vec<_>>(),
         [
-            "process start - ok",
-            "SIGHUP reload - ok",
-            "127.0.0.1 reload - failed",
-            "127.0.0.1 policy-forget a.test failed",
-            "process stop - ok",
+            "process start - - ok",
+            "SIGHUP reload - - ok",
+            "127.0.0.1 reload - - failed",
+            "127.0.0.1 policy-forget a.test - failed",
+            "127.0.0.1 host-forget - mx.a.test failed",
+            "127.0.0.1 rule-add - - failed",
+            "process stop - - ok",
         ]
     );
     let in_force = &lines[1]["in_force"];
