@@ -34,7 +34,7 @@ use crate::metrics::hour::LastHour;
 use crate::net::https;
 use crate::net::inherited::Inherited;
 use crate::net::resolver::SetupError;
-use crate::policy::act::{Act, Actor, Configured, Deed};
+use crate::policy::act::{Act, Actor, Change, Configured, Deed};
 use crate::policy::outcome::{Event, Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
@@ -413,7 +413,7 @@ impl App {
 
     fn tell_of_start(&self) {
         let gate = self.reloader.gates.load();
-        let in_force = reload::in_force(&gate, &gate.rules);
+        let in_force = reload::in_force(&gate, Change::default());
         self.act(Actor::Process, Deed::Start, "serves", Some(in_force));
     }
 

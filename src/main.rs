@@ -56,7 +56,9 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Config(ConfigCommand::Check { json: false }) => check_config(&cli),
         Command::Config(ConfigCommand::Check { json: true }) => check_config_as_json(&cli),
-        Command::Config(ConfigCommand::Show) => load(&cli).map(|config| print(&config.show())),
+        Command::Config(ConfigCommand::Show) => load(&cli)
+            .map(|config| print(&config.show()))
+            .map_err(Failed::config),
         Command::Run => run(&cli),
         Command::Generate(GenerateCommand::Completions { shell }) => {
             print(&cli::completions(shell));
@@ -84,18 +86,26 @@ fn main() -> ExitCode {
     done.map_or_else(Failed::exit, |()| ExitCode::SUCCESS)
 }
 
-fn load(cli: &Cli) -> Result<Config, Failed> {
-    let mut config = Config::load(cli.config.as_deref()).map_err(Failed::config)?;
+fn load(cli: &Cli) -> Result<Config, ConfigError> {
+    let mut config = Config::load(cli.config.as_deref())?;
     cli.override_log(&mut config);
     Ok(config)
 }
 
-/// Sets up log and runtime, and runs `task` to its end.
+/// Reads the configuration, and runs `task` to its end.
 fn start<T>(
     cli: &Cli,
     task: impl AsyncFnOnce(Config) -> Result<T, app::Error>,
 ) -> Result<T, Failed> {
-    let config = load(cli)?;
+    start_with(cli, load(cli).map_err(Failed::config)?, task)
+}
+
+/// Sets up log and runtime, and runs `task` to its end.
+fn start_with<T>(
+    cli: &Cli,
+    config: Config,
+    task: impl AsyncFnOnce(Config) -> Result<T, app::Error>,
+) -> Result<T, Failed> {
     let log = log::init(&config.log).map_err(Failed::runtime)?;
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     if let Some(number) = cli.threads {
@@ -114,8 +124,8 @@ fn start<T>(
 
 /// A configuration that does not load is a finding like others.
 fn doctor(cli: &Cli, args: &DoctorArgs) -> ExitCode {
-    let diagnosis = match Config::load(cli.config.as_deref()) {
-        Ok(_) => start(cli, async |config| app::doctor(&config, args).await),
+    let diagnosis = match load(cli) {
+        Ok(config) => start_with(cli, config, async |config| app::doctor(&config, args).await),
         Err(error) => Ok(Diagnosis::of_error(&error)),
     };
     diagnosis.map_or_else(Failed::exit, |diagnosis| {

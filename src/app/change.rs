@@ -7,9 +7,8 @@ use tokio::task::spawn_blocking;
 
 use super::reload::Reloader;
 use crate::admin::{ChangeError, ChangeView, NewRule, Reload, RuleDesk, RuleScope};
-use crate::config::{BY_HAND, ByHand, Config, Draft, RuleError, Scope, Stored};
+use crate::config::{ByHand, Config, Draft, RuleError, Scope};
 use crate::policy::act::Actor;
-use crate::policy::rules::Rule;
 
 /// What is done to the file.
 enum Change {
@@ -31,7 +30,8 @@ impl ByHandDesk {
                 Change::Add(draft) => {
                     file.add(&draft)?;
                     let stored = file.store()?;
-                    Ok((last_by_hand(&stored), stored.warnings))
+                    let origin = stored.last().map(ToString::to_string);
+                    Ok((Vec::from_iter(origin), stored.warnings))
                 }
                 Change::Expire(scope) => {
                     let ended = file.expire(&scope)?;
@@ -74,15 +74,6 @@ impl RuleDesk for ByHandDesk {
         };
         Box::pin(self.change(Change::Expire(scope), by))
     }
-}
-
-/// Where the rule stands that was added: it is the last one of the file.
-fn last_by_hand(stored: &Stored) -> Vec<String> {
-    let own = |rule: &&Rule| *rule.origin.file == *BY_HAND;
-    let last = stored.set.rules.iter().filter(own).last();
-    last.map(|rule| rule.origin.to_string())
-        .into_iter()
-        .collect()
 }
 
 fn draft(rule: NewRule) -> Result<Draft, ChangeError> {

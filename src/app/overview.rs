@@ -16,7 +16,6 @@ use crate::check::{self, Depth, Request};
 use crate::metrics::hour::{Counts, LastHour};
 use crate::name::{Destination, Domain};
 use crate::policy::delivery_id::DeliveryId;
-use crate::policy::requirement::Mode;
 use crate::policy::rules::Rule;
 use crate::record::Record;
 use crate::time::UnixTime;
@@ -127,10 +126,7 @@ fn view(rule: &Rule, now: UnixTime) -> RuleInForce {
         pattern: rule.pattern.to_string(),
         sender: rule.sender.to_string(),
         tls: rule.level.to_string(),
-        mode: match rule.mode {
-            Mode::Enforce => "enforce".to_owned(),
-            Mode::Observe => "observe".to_owned(),
-        },
+        mode: rule.mode.word().to_owned(),
         route: rule.route.as_ref().map(ToString::to_string),
         reason: rule.reason.clone(),
         expires: rule.expires.map(|expires| expires.to_string()),

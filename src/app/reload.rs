@@ -63,7 +63,8 @@ impl Reload for Reloader {
                 Ok(next) => {
                     // A reload is what follows when somebody has mended a name server.
                     self.probe(&next.resolver).await;
-                    let in_force = in_force(&next.gate, &self.gates.load().rules);
+                    let change = Change::between(&self.gates.load().rules, &next.gate.rules);
+                    let in_force = in_force(&next.gate, change);
                     (Ok(self.put(next)), Some(in_force))
                 }
                 Err(error) => (Err(error), None),
@@ -159,12 +160,12 @@ impl Reloader {
     }
 }
 
-/// What a gate brings into force, in the place of these rules.
-pub(super) fn in_force(gate: &Gate, before: &Rules) -> Configured {
+/// What a gate brings into force, and what that changes.
+pub(super) fn in_force(gate: &Gate, change: Change) -> Configured {
     Configured {
         written: gate.written.clone(),
         rules: gate.rules.iter().count(),
-        change: Change::between(before, &gate.rules),
+        change,
     }
 }
 

@@ -13,11 +13,9 @@ use super::remote::Remote;
 use crate::cli::{
     Expiry, ExportCommand, ImportCommand, RuleAddArgs, RuleCommand, ScopeArgs, complain, print,
 };
-use crate::config::{
-    BY_HAND, ByHand, Config, Draft, Scope, Stored, check_rule_file, put, read_rules,
-};
+use crate::config::{ByHand, Config, Draft, Scope, check_rule_file, put, read_rules};
 use crate::policy::postfix::{Import, export, import};
-use crate::policy::rules::Rule;
+use crate::policy::requirement::Mode;
 use crate::time::{Clock, SystemClock, UnixTime};
 
 mod list;
@@ -54,10 +52,10 @@ fn add(config: &Config, args: &RuleAddArgs, now: UnixTime) -> Result<(), Error> 
     let mut file = ByHand::open(config, now)?;
     file.add(&draft(args, now))?;
     let stored = file.store()?;
-    tell(&stored);
-    let own = |rule: &&Rule| *rule.origin.file == *BY_HAND;
-    let line = stored.set.rules.iter().filter(own).last();
-    let line = line.map_or(1, |rule| rule.origin.line);
+    for warning in &stored.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    let line = stored.last().map_or(1, |origin| origin.line);
     print(&format!("added: {}:{line}\n", stored.path.display()));
     Ok(())
 }
@@ -89,7 +87,7 @@ fn draft(args: &RuleAddArgs, now: UnixTime) -> Draft {
         min_version: args.min_version.clone(),
         mta_sts: args.no_mta_sts.then_some(false),
         route: args.route.clone(),
-        mode: args.observe.then(|| "observe".to_owned()),
+        mode: args.observe.then(|| Mode::Observe.word().to_owned()),
         reason: args.reason.clone(),
         expires,
     }
@@ -111,22 +109,12 @@ fn scope(args: &ScopeArgs) -> Scope {
 fn expire(config: &Config, args: &ScopeArgs, now: UnixTime) -> Result<(), Error> {
     let mut file = ByHand::open(config, now)?;
     let ended = file.expire(&scope(args))?;
-    let stored = file.store()?;
+    // It may warn that they have expired, which is what was asked for.
+    file.store()?;
     for origin in ended {
         print(&format!("expired: {origin}\n"));
     }
-    tell(&Stored {
-        // That it has expired is what was asked for.
-        warnings: Vec::new(),
-        ..stored
-    });
     Ok(())
-}
-
-fn tell(stored: &Stored) {
-    for warning in &stored.warnings {
-        complain(&format!("warning: {warning}"));
-    }
 }
 
 /// Tells the waxseal that runs here, if one does.

@@ -20,7 +20,7 @@ use crate::policy::rules::{Origin, Pattern, Rule, SenderScope};
 use crate::time::UnixTime;
 
 /// The name of the file: behind the files of people, so that `rule list` shows it last.
-pub const BY_HAND: &str = "80-by-hand.toml";
+pub(super) const BY_HAND: &str = "80-by-hand.toml";
 
 const HEAD: &str = "\
 # Rules of `waxseal rule add`. Edit this file as you like: the command keeps what it finds, and deletes nothing.
@@ -330,6 +330,14 @@ pub struct Stored {
     pub set: RuleSet,
     /// What there was no warning of before.
     pub warnings: Vec<String>,
+}
+
+impl Stored {
+    /// Where the last rule of the file stands: the one that was added.
+    pub fn last(&self) -> Option<&Origin> {
+        let origins = self.set.rules.iter().map(|rule| &rule.origin);
+        origins.filter(|origin| *origin.file == *BY_HAND).last()
+    }
 }
 
 /// Whether a text would be read as a rule file at this place; with all others, where it is in their folder.

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::by_hand::BY_HAND;
 use super::*;
 use crate::time::UnixTime;
 

@@ -49,7 +49,7 @@ impl Draft {
             min_version: (rule.min_version == TlsVersion::Tls13).then(|| "1.3".to_owned()),
             mta_sts: (rule.mta_sts == MtaStsUse::Ignored).then_some(false),
             route: rule.route.as_ref().map(ToString::to_string),
-            mode: (rule.mode == Mode::Observe).then(|| "observe".to_owned()),
+            mode: (rule.mode == Mode::Observe).then(|| Mode::Observe.word().to_owned()),
             reason: rule.reason.clone(),
             expires: rule.expires.and_then(|at| at.to_string().parse().ok()),
             ..Self::default()

@@ -52,7 +52,7 @@ mod rules_tests;
 #[cfg(test)]
 mod tests;
 
-pub use by_hand::{BY_HAND, ByHand, RuleError, Scope, Stored, check_rule_file, put};
+pub use by_hand::{ByHand, RuleError, Scope, Stored, check_rule_file, put};
 pub use draft::Draft;
 pub use error::{ConfigError, Position};
 pub use file::LogFormat;

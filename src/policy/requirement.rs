@@ -75,6 +75,16 @@ pub enum Mode {
     Enforce,
 }
 
+impl Mode {
+    /// The word of the rule files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 impl Requirement {
     /// True where mail may leave in plaintext: TLS is tried, and given up on a fresh connection when
     /// the handshake fails.

@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use crate::policy::failure::Failure;
 use crate::policy::handshake::Fingerprint;
 use crate::policy::outcome::{AttemptResult, Attempted, Link, Outcome, Seal};
-use crate::policy::requirement::Mode;
 use crate::policy::rules::Rule;
 use crate::time::UnixTime;
 
@@ -192,14 +191,10 @@ impl Record {
 impl RuleInForce {
     /// Of a rule.
     pub fn of(rule: &Rule) -> Self {
-        let mode = match rule.mode {
-            Mode::Enforce => "enforce",
-            Mode::Observe => "observe",
-        };
         Self {
             origin: rule.origin.to_string(),
             level: rule.level.to_string(),
-            mode: mode.to_owned(),
+            mode: rule.mode.word().to_owned(),
             route: rule.route.as_ref().map(ToString::to_string),
             reason: rule.reason.clone(),
             expires: rule.expires.map(|expires| expires.to_string()),

@@ -14,7 +14,7 @@ use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoD
 use crate::policy::failure::Fault;
 use crate::policy::handshake::{Handshake, Resumption, TlsVersion, WhyPlaintext};
 use crate::policy::outcome::{End, Ingress};
-use crate::policy::requirement::{Demand, Requirement};
+use crate::policy::requirement::{Demand, Mode, Requirement};
 use crate::policy::verdict::{Candidate, Plan, Policy, Verdict, Way};
 use crate::smtp::reply::Reply;
 

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use crate::policy::requirement::Mode;
 use crate::policy::rules::{Rule, Rules, SenderScope};
 use crate::time::UnixTime;
 
@@ -55,7 +54,7 @@ fn row(rule: &Rule, now: UnixTime) -> [String; 6] {
         rule.pattern.to_string(),
         rule.sender.to_string(),
         rule.level.to_string(),
-        mode(rule).to_owned(),
+        rule.mode.word().to_owned(),
         expires,
         rule.origin.to_string(),
     ]
@@ -65,20 +64,13 @@ fn ends_soon(at: UnixTime, now: UnixTime) -> bool {
     at.0.saturating_sub(now.0) <= SOON
 }
 
-fn mode(rule: &Rule) -> &'static str {
-    match rule.mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    }
-}
-
 fn json_line(rule: &Rule, now: UnixTime) -> String {
     let sender = (rule.sender != SenderScope::Anyone).then(|| rule.sender.to_string());
     let json = json!({
         "pattern": rule.pattern.to_string(),
         "sender": sender,
         "tls": rule.level.to_string(),
-        "mode": mode(rule),
+        "mode": rule.mode.word(),
         "reason": rule.reason,
         "expires": rule.expires.map(|at| at.to_string()),
         "expired": rule.has_expired(now),
