@@ -157,7 +157,7 @@ fn peers(plan: &Plan) -> Vec<(Peer, &Requirement)> {
                     host: candidate.host.clone(),
                     address: *address,
                 };
-                peers.push((peer, &way.requirement));
+                peers.push((peer, &*way.requirement));
             }
         }
     }

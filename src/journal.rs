@@ -106,7 +106,7 @@ fn leg(outcome: &Outcome) {
         host = link.map(|link| tracing::field::display(&link.host)),
         address = link.map(|link| tracing::field::display(link.address)),
         policy = outcome.policy.label(),
-        rule = outcome.rule.as_ref().map(tracing::field::display),
+        rule = outcome.rule().map(|rule| tracing::field::display(&rule.origin)),
         encryption = link.map(|link| link.seal.encryption()),
         authentication = link.map(|link| link.seal.authentication().label()),
         mta_sts_testing = link.and_then(|link| link.tested.as_ref()).map(tested),
@@ -142,7 +142,7 @@ fn would_have_blocked(outcome: &Outcome, failure: &Failure) {
     warn!(
         id = %outcome.id,
         domain = %outcome.destination,
-        rule = outcome.rule.as_ref().map(tracing::field::display),
+        rule = outcome.rule().map(|rule| tracing::field::display(&rule.origin)),
         reason = failure.reason(),
         tlsa = tlsa_of(failure),
         "delivered, but the rule would have blocked this in mode enforce: {failure}"
@@ -230,14 +230,19 @@ mod tests {
 
     use super::*;
     use crate::dane::{Evidence, Mismatch, MismatchKind};
+    use crate::dns::Security;
     use crate::policy::authorize::Authentication;
+    use crate::policy::decide::Decision;
     use crate::policy::downgrade::Shown;
+    use crate::policy::facts::{Facts, Hosts, MtaSts, NoMtaSts};
     use crate::policy::failure::Unreached;
     use crate::policy::handshake::{TlsVersion, WhyPlaintext};
     use crate::policy::outcome::Ingress;
     use crate::policy::requirement::{Demand, Mode, Requirement};
-    use crate::policy::rules::Origin;
-    use crate::policy::verdict::Policy;
+    use crate::policy::rules::{
+        Hits, Level, MtaStsUse, Origin, Pattern, Rule, SenderScope, ServerName,
+    };
+    use crate::policy::verdict::{Plan, Policy, Verdict};
     use crate::smtp::reply::Reply;
 
     const ID: &str = "01kb5cw8r0v4q8zj2m6tn3x9fy";
@@ -280,6 +285,41 @@ mod tests {
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// By the rule at `50.toml:3`.
+    fn decision() -> Decision {
+        let rule = Rule {
+            pattern: Pattern::Any,
+            sender: SenderScope::Anyone,
+            level: Level::Encrypt,
+            min_version: TlsVersion::Tls12,
+            mta_sts: MtaStsUse::default(),
+            server_name: ServerName::default(),
+            route: None,
+            mode: Mode::Enforce,
+            reason: None,
+            expires: None,
+            origin: Origin {
+                file: "50.toml".into(),
+                line: 3,
+            },
+            hits: Hits::default(),
+        };
+        Decision {
+            rule: Some(Arc::new(rule)),
+            facts: Facts {
+                next_hop: "a.example".parse().unwrap(),
+                expanded: None,
+                security: Security::Insecure,
+                hosts: Hosts::Known(Vec::new()),
+                mta_sts: MtaSts::Absent(NoMtaSts::NotAsked),
+            },
+            verdict: Verdict::Deliver(Plan {
+                candidates: Vec::new(),
+                port: 25,
+            }),
+        }
+    }
+
     fn outcome() -> Outcome {
         Outcome {
             id: ID.parse().unwrap(),
@@ -287,16 +327,11 @@ mod tests {
             destination: "a.example".parse().unwrap(),
             sender: Some("s.example".parse().unwrap()),
             policy: Policy::Rule,
-            rule: Some(Origin {
-                file: "50.toml".into(),
-                line: 3,
-            }),
-            decision: None,
+            decision: Some(Arc::new(decision())),
             attempts: Vec::new(),
             link: Some(Link {
                 host: crate::name::MailHost::Named("mx.a.example".parse().unwrap()),
                 address: "192.0.2.1".parse().unwrap(),
-                policy: Policy::Rule,
                 requirement: Arc::new(Requirement {
                     demand: Demand::Encryption,
                     tested: None,
@@ -406,7 +441,7 @@ mod tests {
     fn a_blocked_leg_says_why() {
         let outcome = Outcome {
             link: None,
-            rule: None,
+            decision: None,
             sender: None,
             end: End::Failed(peer().failure(Fault::StarttlsNotSupported)),
             ..outcome()

@@ -355,10 +355,7 @@ impl Metrics {
     }
 
     fn outcome(&self, outcome: &Outcome) {
-        let decision = outcome.decision.as_ref();
-        if let Some(rule) = decision.and_then(|decision| decision.rule.as_ref()) {
-            rule.hits.add();
-        }
+        outcome.rule().into_iter().for_each(|rule| rule.hits.add());
         self.transaction_seconds
             .observe(outcome.elapsed.as_secs_f64());
         if let Some(link) = &outcome.link {

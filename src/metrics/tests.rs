@@ -30,7 +30,6 @@ fn sealed() -> Link {
     Link {
         host: peer().host,
         address: peer().address,
-        policy: Policy::Rule,
         requirement: Arc::new(Requirement {
             demand: Demand::Encryption,
             tested: None,
@@ -60,7 +59,6 @@ fn outcome() -> Outcome {
         destination: "a.example".parse().unwrap(),
         sender: None,
         policy: Policy::Rule,
-        rule: None,
         decision: None,
         attempts: Vec::new(),
         link: Some(sealed()),
@@ -164,7 +162,6 @@ fn a_delivery_is_counted_by_how_it_left() {
 fn what_enforce_mode_would_have_blocked_is_counted_beside_the_delivery() {
     let mut outcome = outcome();
     outcome.link = Some(Link {
-        policy: Policy::Rule,
         tlsa: None,
         seal: Seal::Open(WhyPlaintext::NotOffered),
         would_block: Some(peer().failure(Fault::StarttlsNotSupported)),

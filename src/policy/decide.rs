@@ -138,7 +138,7 @@ impl Question<'_> {
         };
         Ok(Way {
             addresses,
-            requirement,
+            requirement: Arc::new(requirement),
         })
     }
 

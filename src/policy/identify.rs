@@ -13,6 +13,7 @@
 //! [`Claims::other_names`] has those that are as likely.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::name::{Host, MailHost};
 use crate::policy::authorize::{Authorized, Peer, authorize};
@@ -30,7 +31,7 @@ pub struct Claim {
     /// The host.
     pub host: MailHost,
     /// What it must prove.
-    pub requirement: Requirement,
+    pub requirement: Arc<Requirement>,
 }
 
 /// The hosts that the server may turn out to be; at least one. The first is the one that is expected.
@@ -136,7 +137,7 @@ fn claim(candidate: &Candidate) -> Option<Claim> {
     let way = candidate.way.as_ref().ok()?;
     Some(Claim {
         host: candidate.host.clone(),
-        requirement: way.requirement.clone(),
+        requirement: Arc::clone(&way.requirement),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::policy::failure::Failure;
 use crate::policy::handshake::{Handshake, TlsVersion, WhyPlaintext};
 use crate::policy::refusal::Refusal;
 use crate::policy::requirement::Requirement;
-use crate::policy::rules::Origin;
+use crate::policy::rules::Rule;
 use crate::policy::verdict::Policy;
 use crate::smtp::reply::Reply;
 use crate::time::UnixTime;
@@ -34,8 +34,6 @@ pub struct Outcome {
     pub sender: Option<Destination>,
     /// Whose word decided.
     pub policy: Policy,
-    /// The rule in force, if any.
-    pub rule: Option<Origin>,
     /// The last decision and what it rests on; none where the time was up before.
     pub decision: Option<Arc<Decision>>,
     /// The hosts that were tried, in order.
@@ -83,6 +81,13 @@ pub enum End {
     Failed(Failure),
     /// The MTA gave up: RSET, QUIT, a lost connection, or content that was refused.
     Abandoned,
+}
+
+impl Outcome {
+    /// The rule in force, if any.
+    pub fn rule(&self) -> Option<&Rule> {
+        self.decision.as_ref()?.rule.as_deref()
+    }
 }
 
 impl End {
@@ -133,9 +138,7 @@ pub struct Link {
     pub host: MailHost,
     /// Its address.
     pub address: IpAddr,
-    /// Whose word decided about it.
-    pub policy: Policy,
-    /// What it had to prove.
+    /// What it had to prove, and by whose word.
     pub requirement: Arc<Requirement>,
     /// Sealed or open.
     pub seal: Seal,

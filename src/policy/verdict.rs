@@ -1,6 +1,7 @@
 //! Deliver, defer or refuse.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::name::MailHost;
 use crate::policy::failure::Failure;
@@ -48,7 +49,7 @@ pub struct Way {
     /// Its addresses, never empty.
     pub addresses: Vec<IpAddr>,
     /// What it must prove.
-    pub requirement: Requirement,
+    pub requirement: Arc<Requirement>,
 }
 
 /// Whose word decided. The `policy` label of the metrics.

@@ -150,9 +150,8 @@ impl Gate {
         envelope: &Envelope<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Stop> {
-        let link = Box::new(ready.link());
         let begun = ready.begin(&self.settings.timeouts, envelope).await;
-        begun.map_err(|not_begun| match trail.stopped(&link, not_begun) {
+        begun.map_err(|(link, why)| match trail.stopped(&link, why) {
             NotBegun::Failed(failure) => host(claims)(failure),
             NotBegun::Refused(reply) | NotBegun::Unbridgeable(reply) => Stop::Replied(link, reply),
         })

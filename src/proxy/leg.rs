@@ -329,7 +329,7 @@ impl Leg {
 
     /// Takes note of the connection that the message got, and of whose word that was.
     fn linked(&mut self, link: Link) {
-        self.policy = link.policy;
+        self.policy = link.requirement.policy;
         self.link = Some(link);
     }
 
@@ -368,14 +368,12 @@ impl Drop for Leg {
                 }
             }
         };
-        let rule = |decision: &Arc<Decision>| Some(decision.rule.as_ref()?.origin.clone());
         self.gate.observer.record(Event::Outcome(&Outcome {
             id: self.id,
             listener: self.ingress,
             destination: self.destination.clone(),
             sender: self.sender.clone(),
             policy: self.policy,
-            rule: self.decision.as_ref().and_then(rule),
             decision: self.decision.take(),
             attempts: std::mem::take(&mut self.trail).into_attempts(),
             link: self.link.take(),

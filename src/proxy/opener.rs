@@ -1,10 +1,11 @@
 //! Which address is dialled next, and what is remembered of those that did not do.
 //!
 //! MX hosts in order of preference, equals in random order (RFC 5321 §5.1), those first to which a connection
-//! waits in the pool; of each host the addresses of both families in turn, the preferred family first. The order never looks at how safe a host is: a host
-//! that fails its requirement is passed over, not ranked down.
+//! waits in the pool; of each host the addresses of both families in turn, the preferred family first. The order
+//! never looks at how safe a host is: a host that fails its requirement is passed over, not ranked down.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -28,7 +29,7 @@ use crate::smtp::reply::Reply;
 pub(super) struct Attempt<'p> {
     pub(super) peer: Peer,
     pub(super) port: u16,
-    pub(super) requirement: &'p Requirement,
+    pub(super) requirement: &'p Arc<Requirement>,
 }
 
 impl Attempt<'_> {
@@ -85,7 +86,7 @@ pub(super) fn itinerary<'p>(
     let mut candidates: Vec<&Candidate> = plan.candidates.iter().collect();
     candidates.shuffle(rng);
     let is_warm = |address: &IpAddr| is_warm((*address, plan.port).into());
-    candidates.sort_by_key(|candidate| {
+    candidates.sort_by_cached_key(|candidate| {
         let warm = addresses(candidate).iter().any(is_warm);
         (candidate.preference, !warm)
     });
@@ -97,7 +98,7 @@ pub(super) fn itinerary<'p>(
             Err(failure) => failures.push((candidate.policy, failure.clone())),
             Ok(way) => {
                 let mut order = in_turn(&way.addresses);
-                order.sort_by_key(|address| !is_warm(address));
+                order.sort_by_cached_key(|address| !is_warm(address));
                 attempts.extend(order.into_iter().map(|address| Attempt {
                     peer: Peer {
                         host: candidate.host.clone(),
@@ -229,9 +230,8 @@ impl Gate {
         envelope: &Envelope<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
-        let link = Box::new(ready.link());
         let begun = ready.begin(&self.settings.timeouts, envelope).await;
-        begun.map_err(|not_begun| match trail.stopped(&link, not_begun) {
+        begun.map_err(|(link, why)| match trail.stopped(&link, why) {
             NotBegun::Failed(failure) => {
                 Tried::NextHost(Stop::Host(attempt.requirement.policy, failure))
             }
@@ -336,7 +336,7 @@ mod tests {
             policy: Policy::Opportunistic,
             way: Ok(Way {
                 addresses,
-                requirement,
+                requirement: Arc::new(requirement),
             }),
         }
     }

@@ -1,8 +1,9 @@
 //! One transaction with one MX: MAIL, RCPT, and the content in the form that the MX takes.
 //!
 //! MAIL and the first recipients go out in one write where the MX offers PIPELINING (RFC 2920), one by
-//! one otherwise; and DATA with them where the MTA has said it already, so that all of it costs one round trip. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING
-//! (RFC 3030) and becomes DATA for one without.
+//! one otherwise; and DATA with them where the MTA has said it already, so that all of it costs one round
+//! trip. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING (RFC 3030) and
+//! becomes DATA for one without.
 
 use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
@@ -66,6 +67,8 @@ pub(super) struct Transaction {
     body: Body,
     /// Recipients that the MX has accepted.
     accepted: usize,
+    /// True while replies to recipients are to come: who is cut off then leaves a connection of no use.
+    awaits_replies: bool,
 }
 
 /// The form in which content goes to the MX.
@@ -86,62 +89,33 @@ enum Body {
 }
 
 impl Ready {
-    /// Sends MAIL FROM and the first recipients.
+    /// Sends MAIL FROM and the first recipients. An error tells which connection it was, and why.
     pub(super) async fn begin(
         self,
         timeouts: &Timeouts,
         envelope: &Envelope<'_>,
-    ) -> Result<Begun, NotBegun> {
-        let Envelope {
-            mail,
-            recipients,
-            follows,
-            ..
-        } = *envelope;
-        let link = self.link();
-        let mut lines = Vec::with_capacity(256);
-        if let Err(unbridgeable) = bridge::mail_line(mail, &self.line.offers, &mut lines) {
-            let reply = unbridgeable.reply();
-            self.quit();
-            return Err(NotBegun::Unbridgeable(reply));
-        }
+    ) -> Result<Begun, (Box<Link>, NotBegun)> {
         let mut transaction = Transaction {
+            link: self.link(),
             line: self.line,
             timeouts: timeouts.clone(),
-            link,
             body: Body::NotBegun,
             accepted: 0,
+            awaits_replies: false,
         };
-        let pipelined = transaction.line.offers.has(Extension::Pipelining);
-        if transaction.line.remembers == Remembers::Envelope {
-            transaction.reset().await?;
+        match transaction.introduce(envelope).await {
+            Ok(replies) => Ok(Begun {
+                transaction,
+                replies,
+            }),
+            Err(why) => {
+                let link = Box::new(transaction.link.clone());
+                if !matches!(why, NotBegun::Failed(_)) {
+                    transaction.end();
+                }
+                Err((link, why))
+            }
         }
-        if pipelined {
-            transaction.write_recipients(recipients, follows, &mut lines);
-        }
-        transaction
-            .line
-            .dialogue
-            .send(&lines, Phase::Mail, timeouts.mail)
-            .await?;
-        let reply = transaction
-            .line
-            .dialogue
-            .verdict(Phase::Mail, timeouts.mail)
-            .await?;
-        if !reply.is_positive() {
-            transaction.end();
-            return Err(NotBegun::Refused(reply));
-        }
-        let replies = if pipelined {
-            transaction.recipient_replies(recipients.len()).await?
-        } else {
-            transaction.recipients(recipients, follows).await?
-        };
-        Ok(Begun {
-            transaction,
-            replies,
-        })
     }
 }
 
@@ -149,6 +123,37 @@ impl Transaction {
     /// What the connection is.
     pub(super) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Says MAIL FROM and the first recipients, and reads the replies to the latter.
+    async fn introduce(&mut self, envelope: &Envelope<'_>) -> Result<Vec<Reply>, NotBegun> {
+        let Envelope {
+            mail,
+            recipients,
+            follows,
+            ..
+        } = *envelope;
+        let mut lines = Vec::with_capacity(256);
+        bridge::mail_line(mail, &self.line.offers, &mut lines)
+            .map_err(|unbridgeable| NotBegun::Unbridgeable(unbridgeable.reply()))?;
+        let pipelined = self.line.offers.has(Extension::Pipelining);
+        if self.line.remembers == Remembers::Envelope {
+            self.reset().await?;
+        }
+        if pipelined {
+            self.write_recipients(recipients, follows, &mut lines);
+        }
+        let (dialogue, within) = (&mut self.line.dialogue, self.timeouts.mail);
+        dialogue.send(&lines, Phase::Mail, within).await?;
+        let reply = dialogue.verdict(Phase::Mail, within).await?;
+        if !reply.is_positive() {
+            return Err(NotBegun::Refused(reply));
+        }
+        Ok(if pipelined {
+            self.recipient_replies(recipients.len()).await?
+        } else {
+            self.recipients(recipients, follows).await?
+        })
     }
 
     /// Makes the MX forget the envelope of the message before.
@@ -189,6 +194,7 @@ impl Transaction {
         } else {
             (1, Follows::Nothing)
         };
+        self.awaits_replies = true;
         let mut replies = Vec::with_capacity(recipients.len());
         let mut lines = Vec::with_capacity(256);
         for batch in recipients.chunks(at_once.max(1)) {
@@ -200,6 +206,7 @@ impl Transaction {
                 .await?;
             replies.append(&mut self.recipient_replies(batch.len()).await?);
         }
+        self.awaits_replies = false;
         Ok(replies)
     }
 
@@ -231,10 +238,11 @@ impl Transaction {
     /// no message yet that could have been accepted.
     pub(super) async fn begin_data(&mut self) -> Result<Result<(), Reply>, Failure> {
         let (dialogue, within) = (&mut self.line.dialogue, self.timeouts.data);
-        let reply = match self.body {
-            Body::Asked => dialogue.reply(Phase::Data, within).await?,
-            _ => dialogue.command(b"DATA\r\n", Phase::Data, within).await?,
-        };
+        if !matches!(self.body, Body::Asked) {
+            self.body = Body::Asked;
+            dialogue.send(b"DATA\r\n", Phase::Data, within).await?;
+        }
+        let reply = dialogue.reply(Phase::Data, within).await?;
         self.body = Body::NotBegun;
         if reply.is_positive() {
             return Err(self.line.dialogue.out_of_place(Phase::Data, &reply));
@@ -333,9 +341,10 @@ impl Transaction {
     }
 
     /// The connection, if it can carry another message after this one. In the middle of the content it is closed, so
-    /// that what was sent can never become a message.
+    /// that what was sent can never become a message; and where a reply is owed, so that it is not taken for another.
     pub(super) fn into_line(self) -> Option<Settled> {
         let remembers = match self.body {
+            _ if self.awaits_replies => return None,
             Body::NotBegun => Remembers::Envelope,
             Body::Answered => Remembers::Nothing,
             Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => return None,
@@ -353,5 +362,120 @@ impl Transaction {
             Body::NotBegun | Body::Answered => self.line.dialogue.quit(),
             Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.line.dialogue),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::name::MailHost;
+    use crate::net::stream::{Socket, Wire};
+    use crate::policy::authorize::{Peer, authorize};
+    use crate::policy::handshake::{TlsVersion, WhyPlaintext};
+    use crate::policy::requirement::{Demand, Mode, Requirement};
+    use crate::policy::verdict::Policy;
+    use crate::proxy::upstream::{Dialogue, Greeted};
+    use crate::smtp::capabilities::Capabilities;
+    use crate::smtp::command::{Command, parse};
+    use crate::time::UnixTime;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    fn timeouts() -> Timeouts {
+        Timeouts {
+            idle: LONG,
+            mta_data: LONG,
+            connect: LONG,
+            greeting: LONG,
+            ehlo: LONG,
+            tls_handshake: LONG,
+            mail: LONG,
+            rcpt: LONG,
+            data: LONG,
+            data_block: LONG,
+            data_end: LONG,
+            ready: LONG,
+            drain: LONG,
+        }
+    }
+
+    fn recipient(line: &str) -> Recipient {
+        match parse(line.as_bytes()).unwrap() {
+            Command::Rcpt(recipient) => recipient,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A transaction with one recipient that was accepted, and the MX, which says no more from then on.
+    async fn begun() -> (Transaction, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let peer = Peer {
+            host: MailHost::Address(address.ip()),
+            address: address.ip(),
+        };
+        let wire = Wire::new(Socket::Plain(stream.unwrap()));
+        let greeted = Greeted {
+            dialogue: Dialogue::new(wire, peer.clone(), address.port()),
+            offers: Capabilities::none(),
+        };
+        let line = greeted.in_the_clear(WhyPlaintext::NotOffered);
+        let requirement = Arc::new(Requirement {
+            demand: Demand::Opportunistic,
+            tested: None,
+            policy: Policy::Opportunistic,
+            mode: Mode::Enforce,
+            min_version: TlsVersion::Tls12,
+            server_name: None,
+            watch: None,
+        });
+        let authorized = authorize(&requirement, line.channel(), &peer, UnixTime(0)).unwrap();
+        let Command::Mail(mail) = parse(b"MAIL FROM:<>").unwrap() else {
+            panic!("MAIL");
+        };
+        let first = recipient("RCPT TO:<a@a.test>");
+        let envelope = Envelope {
+            destination: first.path.destination(),
+            mail: &mail,
+            recipients: &[&first],
+            follows: Follows::Nothing,
+        };
+        let mut mx = accepted.unwrap().0;
+        mx.write_all(b"250 Ok\r\n250 Ok\r\n").await.unwrap();
+        let ready = line.ready(peer, authorized, &requirement);
+        let begun = ready.begin(&timeouts(), &envelope).await.unwrap();
+        assert_eq!(begun.replies.len(), 1);
+        let mut said = [0; 256];
+        assert!(mx.read(&mut said).await.unwrap() > 0);
+        (begun.transaction, mx)
+    }
+
+    #[tokio::test]
+    async fn between_recipients_the_connection_can_carry_another_message() {
+        let (transaction, _mx) = begun().await;
+        let line = transaction.into_line().unwrap();
+        assert_eq!(line.remembers, Remembers::Envelope);
+    }
+
+    #[tokio::test]
+    async fn one_that_owes_a_reply_cannot() {
+        let (mut transaction, _mx) = begun().await;
+        let next = recipient("RCPT TO:<b@a.test>");
+        let next = [&next];
+        let asked = transaction.recipients(&next, Follows::Nothing);
+        assert!(asked.now_or_never().is_none());
+        assert!(transaction.into_line().is_none());
+
+        let (mut transaction, _mx) = begun().await;
+        assert!(transaction.begin_data().now_or_never().is_none());
+        assert!(transaction.into_line().is_none());
     }
 }

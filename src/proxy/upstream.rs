@@ -213,7 +213,7 @@ impl Settled {
         mut self,
         peer: Peer,
         authorized: Authorized,
-        requirement: &Requirement,
+        requirement: &Arc<Requirement>,
     ) -> Ready {
         self.dialogue.peer = peer;
         Ready::new(self, authorized, requirement)
@@ -229,7 +229,7 @@ impl Settled {
 }
 
 impl Greeted {
-    fn in_the_clear(self, why: WhyPlaintext) -> Settled {
+    pub(super) fn in_the_clear(self, why: WhyPlaintext) -> Settled {
         Settled {
             dialogue: self.dialogue,
             offers: self.offers,
@@ -261,11 +261,15 @@ pub struct Ready {
 
 impl Ready {
     /// A connection that is authorized, and what it had to prove.
-    pub(super) fn new(line: Settled, authorized: Authorized, requirement: &Requirement) -> Self {
+    pub(super) fn new(
+        line: Settled,
+        authorized: Authorized,
+        requirement: &Arc<Requirement>,
+    ) -> Self {
         Self {
             line,
             authorized,
-            requirement: Arc::new(requirement.clone()),
+            requirement: Arc::clone(requirement),
         }
     }
 
@@ -284,7 +288,6 @@ impl Ready {
                 },
             },
             handshake: self.line.handshake.as_ref().ok().cloned(),
-            policy: self.requirement.policy,
             requirement: Arc::clone(&self.requirement),
             tlsa: self.authorized.tlsa().cloned(),
             would_block: self.authorized.would_block().cloned(),
@@ -327,7 +330,7 @@ impl Gate {
         &self,
         peer: &Peer,
         port: u16,
-        requirement: &Requirement,
+        requirement: &Arc<Requirement>,
     ) -> Result<Ready, Failure> {
         self.open_with(peer, port, requirement, Starttls::IfOffered)
             .await
@@ -337,7 +340,7 @@ impl Gate {
         &self,
         peer: &Peer,
         port: u16,
-        requirement: &Requirement,
+        requirement: &Arc<Requirement>,
         starttls: Starttls,
     ) -> Result<Ready, Failure> {
         let greeted = self.greet(peer, port).await?;

@@ -69,7 +69,7 @@ fn facts() -> Facts {
 fn decision() -> Decision {
     let way = Way {
         addresses: vec![peer().address],
-        requirement: requirement(),
+        requirement: Arc::new(requirement()),
     };
     Decision {
         rule: None,
@@ -90,7 +90,6 @@ fn link() -> Link {
     Link {
         host: peer().host,
         address: peer().address,
-        policy: Policy::Dane,
         requirement: Arc::new(requirement()),
         seal: Seal::Tls {
             version: TlsVersion::Tls13,
@@ -131,7 +130,6 @@ pub(crate) fn delivered() -> Outcome {
         destination: "a.example".parse().unwrap(),
         sender: Some("s.example".parse().unwrap()),
         policy: Policy::Dane,
-        rule: None,
         decision: Some(Arc::new(decision())),
         attempts: vec![
             attempt(AttemptResult::Refused(Reply::new(

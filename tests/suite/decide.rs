@@ -432,7 +432,7 @@ fn render_claims(decision: &Decision, at: &str) -> String {
     match identify(plan, &decision.facts, address, named.as_ref()) {
         Err((policy, failure)) => format!("=> {at}: {} ({})\n", reply(&failure), policy.label()),
         Ok(claims) => claims.iter().fold(format!("=> {at}\n"), |text, claim| {
-            let Requirement { policy, .. } = claim.requirement;
+            let Requirement { policy, .. } = *claim.requirement;
             let asked = render_requirement(&claim.requirement);
             text + &format!("   {} - {asked} ({})\n", claim.host, policy.label())
         }),
