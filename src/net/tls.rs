@@ -6,6 +6,7 @@
 //! `policy::authorize` judges the chain afterwards. TLS 1.2 and 1.3 only, 1.3 preferred, with the
 //! hybrid group X25519MLKEM768 (post-quantum) offered.
 
+pub(super) mod judged;
 pub mod pinned;
 mod recorder;
 

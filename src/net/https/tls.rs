@@ -7,13 +7,13 @@
 use std::iter;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, Error, RootCertStore};
 
 use super::SetupError;
+use crate::net::tls::judged::{self, Judge, Shown};
 use crate::policy::requirement::Roots;
 use crate::x509;
 
@@ -25,11 +25,7 @@ pub(super) fn client(roots: &Roots) -> Result<ClientConfig, SetupError> {
     };
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider));
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Bounded(verifier.build()?)))
-        .with_no_client_auth();
+    let mut config = judged::client(provider, Bounded(verifier.build()?))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
@@ -39,44 +35,17 @@ pub(super) fn client(roots: &Roots) -> Result<ClientConfig, SetupError> {
 #[derive(Debug)]
 struct Bounded(Arc<WebPkiServerVerifier>);
 
-impl ServerCertVerifier for Bounded {
+impl Judge for Bounded {
     /// RFC 8461 §3.3: names are DNS-IDs, and a wildcard is the whole left-most label.
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let chain: Vec<_> = iter::once(end_entity)
-            .chain(intermediates)
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        let chain: Vec<_> = iter::once(shown.certificate)
+            .chain(shown.intermediates)
             .cloned()
             .collect();
         let issuers = x509::issuers(&chain);
+        let (certificate, name) = (shown.certificate, shown.name);
         self.0
-            .verify_server_cert(end_entity, &issuers, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+            .verify_server_cert(certificate, &issuers, name, shown.ocsp_response, shown.now)
+            .map(|_| ())
     }
 }
