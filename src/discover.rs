@@ -20,11 +20,13 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver, Security};
 use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::downgrade::Known;
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
+use crate::store::StoreError;
 use crate::usage::{CacheUse, Cached, Usage};
 
 mod hosts;
@@ -283,6 +285,15 @@ impl Discover {
             None => None,
         }
     }
+}
+
+/// What the store answers, if it does within `patience`.
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let answer = timeout(patience, asked).await;
+    answer.unwrap_or_else(|_| Err(StoreError::Disk("no answer in time".to_owned())))
 }
 
 /// The store has said in the log what is wrong with it; mail goes on with what is in memory.

@@ -15,7 +15,7 @@ use moka::ops::compute::Op;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::grumble;
+use super::{grumble, in_time};
 use crate::name::Host;
 use crate::policy::downgrade::{Guard, Known, Shown, Sight, Turn};
 use crate::store::{HostStore, KeptHost, StoreError, Which};
@@ -103,8 +103,7 @@ impl HostMemory {
     }
 
     async fn stored(&self, host: &Host) -> Entry {
-        let answer = timeout(PATIENCE, self.store.host(host)).await;
-        let answer = answer.unwrap_or_else(|_| Err(late()));
+        let answer = in_time(PATIENCE, self.store.host(host)).await;
         self.tell(answer.as_ref().err());
         match answer {
             Ok(Some(kept)) => Entry::Kept(kept),
@@ -252,10 +251,6 @@ fn marked(kept: KeptHost, known: Known, now: UnixTime) -> KeptHost {
         seen,
         ..kept
     }
-}
-
-fn late() -> StoreError {
-    StoreError::Disk("no answer in time".to_owned())
 }
 
 /// What cannot be read is asked for again; all else stays.

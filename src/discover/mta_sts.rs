@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use tokio::time::timeout;
 
 use super::grumble;
 use crate::dns::{Found, Freshness, LookupError, Resolver};
@@ -164,8 +163,7 @@ impl Memory {
 
 /// Mail waits for a disk no longer than this.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let answer = timeout(STORE_PATIENCE, asked).await;
-    answer.unwrap_or_else(|_| Err(StoreError::Disk("no answer in time".to_owned())))
+    super::in_time(STORE_PATIENCE, asked).await
 }
 
 /// Absence is remembered for a short time; policies stay, because [`Memory::kept`] asks the clock whether they count.
