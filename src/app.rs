@@ -7,43 +7,39 @@
 //! reading hangs, and nothing else. Sessions go on, and signals still stop the process.
 
 use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use sd_notify::NotifyState;
 use tokio::sync::{Mutex, watch};
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::admin::{self, Admin, HostError, PolicyError, Readiness, Reload, State};
-use crate::audit::{self, Audit, Place};
+use crate::admin::{self, Admin, Readiness, Reload, State};
+use crate::audit::{Audit, Place};
 use crate::check::{self, Depth, Grade};
 use crate::cli::{
     CheckArgs, DoctorArgs, ExplainArgs, HostArgs, PolicyArgs, QueryArgs, RuleCommand, SimulateArgs,
     print,
 };
-use crate::config::{Config, ConfigError, RuleError};
+use crate::config::Config;
 use crate::doctor::{self, Diagnosis, Running};
 use crate::journal::Journal;
 use crate::mapserver::{self, MapServer};
 use crate::metrics::Metrics;
 use crate::metrics::hour::LastHour;
-use crate::net::https;
 use crate::net::inherited::Inherited;
-use crate::net::resolver::SetupError;
 use crate::policy::act::{Act, Actor, Change, Configured, Deed};
 use crate::policy::outcome::{Event, Ingress, MAP_LISTENER, MapResult};
 use crate::proxy::accept;
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::Timeouts;
-use crate::store::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod build;
 mod change;
+mod error;
 mod explain;
 mod hosts;
 mod list;
@@ -68,91 +64,8 @@ use remote::Remote;
 use signals::{Hangup, Stop, Usr1};
 use sockets::{Sockets, bind_all};
 
+pub use error::Error;
 pub use postfix::{Told, told};
-
-/// Why waxseal does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration or a rule file is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Reading the configuration or building a gate from it has panicked.
-    #[error("cannot read the configuration: {0}")]
-    Broken(#[from] JoinError),
-    /// DNS cannot be set up.
-    #[error(transparent)]
-    Dns(#[from] SetupError),
-    /// HTTPS cannot be set up.
-    #[error(transparent)]
-    Https(#[from] https::SetupError),
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
-    /// An address is taken or not ours.
-    #[error(
-        "cannot listen on {address} ({what}): {error}; is another waxseal running? `waxseal config show` prints the listeners"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The kind of the listener, or `admin`.
-        what: &'static str,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The metrics cannot be set up.
-    #[error("cannot set up metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    /// There is no store, not even in memory.
-    #[error("cannot remember MTA-STS policies: {0}")]
-    Store(#[from] StoreError),
-    /// The rules are in their file, and the waxseal that runs does not have them.
-    #[error("{0}")]
-    NotReloaded(String),
-    /// What was asked about policies has no answer.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// The rules stay as they are.
-    #[error(transparent)]
-    Rule(RuleError),
-    /// Some entries of a table have no equivalent.
-    #[error(
-        "{0} of {1} entries are not among the rules; another rule counts for their destinations"
-    )]
-    LeftOut(usize, usize),
-    /// A file that was named cannot be read or written.
-    #[error("{}: {error}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// What was asked about hosts has no answer.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// HTTP cannot be set up.
-    #[error("cannot set up HTTP: {0}")]
-    Http(String),
-    /// The audit log cannot be opened.
-    #[error(transparent)]
-    Audit(#[from] audit::OpenError),
-    /// What was asked about a delivery has no answer.
-    #[error(transparent)]
-    Explain(#[from] explain::ExplainError),
-    /// Signals cannot be received.
-    #[error("cannot receive signals: {0}")]
-    Signals(io::Error),
-}
-
-impl From<RuleError> for Error {
-    fn from(error: RuleError) -> Self {
-        match error {
-            RuleError::Config(error) => Self::Config(error),
-            error => Self::Rule(error),
-        }
-    }
-}
 
 /// Builds a gate as `run` would have it, for commands that only ask.
 pub async fn gate(config: &Config) -> Result<Gate, Error> {
