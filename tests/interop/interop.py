@@ -6,40 +6,14 @@
 
 import argparse
 import os
-import signal
 import sys
-import time
 
 import afterwards
 from cases import CASES
-from lab import Lab, LabError, print_logs
+from lab import LabError
 from network import Network
+from report import conduct
 from trial import Trial
-
-
-class Report:
-    """One line a check, and the closing line."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, name, examine):
-        """`examine` yields what is wrong, in sentences."""
-        began = time.monotonic()
-        try:
-            complaints = list(examine())
-        except Exception as error:  # one broken case must not hide the others
-            complaints = [f"{type(error).__name__}: {error}"]
-        if complaints:
-            self.failed += 1
-            print(f"FAILED {name}", *complaints, sep="\n    ")
-        else:
-            self.passed += 1
-            print(f"ok {name} ({time.monotonic() - began:.1f} s)")
-        sys.stdout.flush()
-
-    def close(self):
-        print(f"{self.passed} passed, {self.failed} failed")
 
 
 def arguments():
@@ -78,22 +52,13 @@ def examine(network, options, report):
 
 
 def main():
-    # A runner that gives up sends SIGTERM; the servers must be stopped then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
-    report = Report()
-    lab = Lab(options.keep)
-    try:
-        examine(Network(lab, "" if options.direct else os.path.abspath(os.environ["WAXSEAL"])), options, report)
-    except (LabError, OSError) as error:
-        complaint = str(error)
-        report.check("lab", lambda: [complaint])
-    finally:
-        if report.failed:
-            print_logs(lab)
-        lab.close()
-    report.close()
-    return 1 if report.failed else 0
+
+    def through_waxseal(lab, report):
+        waxseal = "" if options.direct else os.path.abspath(os.environ["WAXSEAL"])
+        examine(Network(lab, waxseal), options, report)
+
+    return conduct(through_waxseal, options.keep, (LabError, OSError))
 
 
 if __name__ == "__main__":

@@ -7,18 +7,17 @@ the server, `queries.py` what must be found, `structure.py` how a dashboard is b
 import argparse
 import os
 import re
-import signal
 import subprocess
 import sys
 
 import queries
 import structure
 import yaml
-from interop import Report
 from internet import GATE
-from lab import Lab, LabError, free_ports, print_logs, wait_until
+from lab import LabError, free_ports, wait_until
 from places import GRAFANA, HERE, RULES, TESTS
 from prometheus import Prometheus, QueryError
+from report import conduct
 from traffic import Fleet
 
 # Recorded series that look back further than this run: weeks.test.yml has them.
@@ -227,22 +226,9 @@ def examine(lab, options, report):
 
 
 def main():
-    # A runner that gives up sends SIGTERM; the servers must be stopped then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
-    report = Report()
-    lab = Lab(options.keep)
-    try:
-        examine(lab, options, report)
-    except (LabError, OSError, subprocess.SubprocessError) as error:
-        complaint = str(error)
-        report.check("lab", lambda: [complaint])
-    finally:
-        if report.failed:
-            print_logs(lab)
-        lab.close()
-    report.close()
-    return 1 if report.failed else 0
+    broken = (LabError, OSError, subprocess.SubprocessError)
+    return conduct(lambda lab, report: examine(lab, options, report), options.keep, broken)
 
 
 if __name__ == "__main__":

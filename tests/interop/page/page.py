@@ -5,15 +5,14 @@
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
 import asked
 import looks
-from interop import Report
-from lab import Lab, LabError, print_logs
+from lab import LabError
 from playwright.sync_api import Error, sync_playwright
+from report import conduct
 from scene import FATES, Scene
 
 
@@ -41,22 +40,7 @@ def examine(lab, report):
 
 
 def main():
-    # A runner that gives up sends SIGTERM; the servers must be stopped then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = arguments()
-    report = Report()
-    lab = Lab(options.keep)
-    try:
-        examine(lab, report)
-    except (LabError, OSError, Error) as error:
-        complaint = str(error)
-        report.check("lab", lambda: [complaint])
-    finally:
-        if report.failed:
-            print_logs(lab)
-        lab.close()
-    report.close()
-    return 1 if report.failed else 0
+    return conduct(examine, arguments().keep, (LabError, OSError, Error))
 
 
 if __name__ == "__main__":
