@@ -214,6 +214,7 @@ fn timeouts(waits: &file::Timeouts) -> Timeouts {
         greeting: waits.greeting.0,
         ehlo: waits.ehlo.0,
         tls_handshake: waits.tls_handshake.0,
+        reused: waits.reused.0,
         mail: waits.mail.0,
         rcpt: waits.rcpt.0,
         data: waits.data.0,

@@ -143,6 +143,8 @@ pub struct Timeouts {
     pub ehlo: Duration,
     /// For the TLS handshake, on either side.
     pub tls_handshake: Duration,
+    /// For the first reply on a connection that has waited, before a fresh one is made instead.
+    pub reused: Duration,
     /// For the reply to MAIL.
     pub mail: Duration,
     /// For the reply to RCPT.

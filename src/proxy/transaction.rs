@@ -5,6 +5,8 @@
 //! trip. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING (RFC 3030) and
 //! becomes DATA for one without.
 
+use std::time::Duration;
+
 use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
@@ -137,13 +139,15 @@ impl Transaction {
         bridge::mail_line(mail, &self.line.offers, &mut lines)
             .map_err(|unbridgeable| NotBegun::Unbridgeable(unbridgeable.reply()))?;
         let pipelined = self.line.offers.has(Extension::Pipelining);
+        let mut within = self.patience();
         if self.line.remembers == Remembers::Envelope {
-            self.reset().await?;
+            self.reset(within).await?;
+            within = self.timeouts.mail;
         }
         if pipelined {
             self.write_recipients(recipients, follows, &mut lines);
         }
-        let (dialogue, within) = (&mut self.line.dialogue, self.timeouts.mail);
+        let dialogue = &mut self.line.dialogue;
         dialogue.send(&lines, Phase::Mail, within).await?;
         let reply = dialogue.verdict(Phase::Mail, within).await?;
         if !reply.is_positive() {
@@ -156,10 +160,18 @@ impl Transaction {
         })
     }
 
+    /// How long the first reply may take. Of a connection that has waited somebody on the way may have lost track.
+    fn patience(&self) -> Duration {
+        if self.line.messages > 0 {
+            self.timeouts.mail.min(self.timeouts.reused)
+        } else {
+            self.timeouts.mail
+        }
+    }
+
     /// Makes the MX forget the envelope of the message before.
-    async fn reset(&mut self) -> Result<(), Failure> {
+    async fn reset(&mut self, within: Duration) -> Result<(), Failure> {
         let dialogue = &mut self.line.dialogue;
-        let within = self.timeouts.mail;
         let reply = dialogue.command(b"RSET\r\n", Phase::Mail, within).await?;
         if reply.is_positive() {
             Ok(())
@@ -334,7 +346,7 @@ impl Transaction {
 
     /// After a write that failed: the MX may have said why before it closed.
     pub(super) async fn last_words(&mut self) -> Option<Reply> {
-        let wait = std::time::Duration::from_secs(1);
+        let wait = Duration::from_secs(1);
         let reply = self.line.dialogue.reply(Phase::Content, wait).await.ok()?;
         // A success before the end of the content is no success.
         (reply.is_transient() || reply.is_permanent()).then_some(reply)
@@ -368,7 +380,6 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -396,6 +407,7 @@ mod tests {
             greeting: LONG,
             ehlo: LONG,
             tls_handshake: LONG,
+            reused: LONG,
             mail: LONG,
             rcpt: LONG,
             data: LONG,

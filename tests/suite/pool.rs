@@ -181,6 +181,7 @@ async fn an_mx_that_has_closed_meanwhile_costs_a_connection_and_no_error() {
         last_reply(421, "4.4.2 idle for too long"),
         reply(421, "4.3.2 shutting down"),
         Act::Send(b"gibberish\r\n".to_vec()),
+        Act::Stall,
     ];
     for act in stale {
         let second = act.clone();
@@ -191,7 +192,8 @@ async fn an_mx_that_has_closed_meanwhile_costs_a_connection_and_no_error() {
             }),
             ..Script::default()
         };
-        let world = World::with(script, KEPT).await;
+        let config = format!("{KEPT}\ntimeouts = {{ reused = '200ms' }}");
+        let world = World::with(script, &config).await;
         for _ in 0..2 {
             assert_eq!(world.send("r@a.test").await.code, 250, "{act:?}");
         }

@@ -58,7 +58,8 @@ impl House {
             Some(clock) => clock as Arc<dyn Clock>,
             None => Arc::new(SystemClock),
         };
-        let app = open(folder.path(), &clock).await;
+        // Who starts several must not carry them all about.
+        let app = Box::pin(open(folder.path(), &clock)).await;
         Self { app, folder, clock }
     }
 
