@@ -12,8 +12,11 @@ from lab import Process, free_ports, run, wait_until
 from postfix import Internet, Sender, one_by_one, way_through_lmtp, way_through_relay
 from waxseal import CONFIG, RULES
 
-# Of the last listener nothing is known but that it passes connections through.
+# Of the last listener nothing is known but that it passes connections through. What waits in the pool is to be seen.
 MORE_CONFIG = """
+[pool]
+idle = "1m"
+
 [mta_sts]
 port = {web}
 
