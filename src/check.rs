@@ -4,6 +4,8 @@
 //! code is for scripts: 0 mail leaves to an authenticated server, 1 it may leave unauthenticated or in
 //! plaintext, 2 it would be blocked or refused, 3 it would be deferred for now.
 
+use std::sync::Arc;
+
 use crate::dane;
 use crate::dns::Tlsa;
 use crate::name::{Destination, Domain};
@@ -81,7 +83,7 @@ impl Grade {
 #[derive(Debug)]
 pub struct Report {
     request: Request,
-    decision: Decision,
+    decision: Arc<Decision>,
     mta_sts: Option<mta_sts::View>,
     inspected: Vec<Inspected>,
     fate: Fate,

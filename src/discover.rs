@@ -16,13 +16,14 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use moka::sync::Cache;
 use tokio::time::timeout;
 
-use crate::dns::{Answer, Exchange, Family, Found, LookupError, Mx, Resolver, Security};
+use crate::dns::{Answer, Dnssec, Exchange, Family, Found, LookupError, Mx, Resolver, Security};
 use crate::name::{Destination, Domain, Host, MailHost};
 use crate::policy::downgrade::Known;
 use crate::policy::facts::{Addresses, Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaSts};
@@ -96,6 +97,28 @@ pub struct Scope {
     pub mta_sts: bool,
 }
 
+/// The state of what is remembered, beside the answers of DNS: facts that were gathered in another may not hold
+/// any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision {
+    changes: u64,
+    dnssec: Dnssec,
+}
+
+/// Counts changes, each after it was made. Clones count together.
+#[derive(Debug, Clone, Default)]
+struct Changes(Arc<AtomicU64>);
+
+impl Changes {
+    fn note(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 impl Discover {
     /// A discoverer that asks `resolver`, but not within `failed_for` the same question that failed.
     pub fn new(resolver: Arc<dyn Resolver>, order: AddressOrder, failed_for: Duration) -> Self {
@@ -139,6 +162,16 @@ impl Discover {
     /// The MTA-STS policies, unless the configuration switches them off.
     pub fn policies(&self) -> Option<&MtaStsPolicies> {
         self.policies.as_ref()
+    }
+
+    /// What is remembered at present.
+    pub fn revision(&self) -> Revision {
+        let policies = self.policies.as_ref().map(|it| it.memory.changes.count());
+        let hosts = self.hosts.as_ref().map(|it| it.changes.count());
+        Revision {
+            changes: policies.unwrap_or(0) + hosts.unwrap_or(0),
+            dnssec: self.resolver.dnssec(),
+        }
     }
 
     /// How the caches were used since somebody asked last.

@@ -24,16 +24,19 @@ pub enum Cached {
     Hosts,
     /// Addresses that did not connect.
     DeadAddresses,
+    /// What was decided a moment ago.
+    Decisions,
 }
 
 impl Cached {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Dns,
         Self::DnsFailures,
         Self::MtaSts,
         Self::Hosts,
         Self::DeadAddresses,
+        Self::Decisions,
     ];
 
     /// The metric label.
@@ -44,6 +47,7 @@ impl Cached {
             Self::MtaSts => "mta-sts",
             Self::Hosts => "hosts",
             Self::DeadAddresses => "dead-addresses",
+            Self::Decisions => "decisions",
         }
     }
 }

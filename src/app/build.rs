@@ -19,9 +19,12 @@ use crate::net::tls::TlsClient;
 use crate::policy::act::Written;
 use crate::policy::outcome::{Event, Observer};
 use crate::proxy::gate::Gate;
-use crate::proxy::{DeadAddresses, Pool};
+use crate::proxy::{DeadAddresses, Pool, Recent};
 use crate::store;
 use crate::time::Clock;
+
+/// Decisions that are kept for a moment, at most; one is larger than an answer of DNS.
+const MAX_DECISIONS: u64 = 10_000;
 
 /// What outlives a reload.
 #[derive(Clone)]
@@ -126,6 +129,7 @@ pub(super) fn gate(
         },
         roots: Arc::clone(&config.roots),
         discover: discover(config, resolver, &dialer, lasting)?,
+        recent: Recent::new(config.dns.cache_entries.min(MAX_DECISIONS)),
         dialer,
         tls: TlsClient::new()?,
         dead: lasting.dead.clone(),

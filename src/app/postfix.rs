@@ -89,7 +89,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
         }
     }
     Told {
-        rule: decision.rule.map(|rule| rule.origin.clone()),
+        rule: decision.rule.as_ref().map(|rule| rule.origin.clone()),
         answer,
     }
 }

@@ -126,8 +126,9 @@ impl Reloader {
     pub(super) fn render(&self) -> String {
         let dns = self.resolver.load().cache_use();
         let dead = self.lasting.dead.cache_use();
-        self.metrics.caches([dns, dead]);
-        self.metrics.caches(self.gates.load().discover.cache_uses());
+        let gate = self.gates.load();
+        self.metrics.caches([dns, dead, gate.recent.cache_use()]);
+        self.metrics.caches(gate.discover.cache_uses());
         let text = self.metrics.render();
         text.unwrap_or_else(|error| format!("# {error}\n"))
     }

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
-use moka::ops::compute::Op;
+use moka::ops::compute::{CompResult, Op};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{grumble, in_time};
+use super::{Changes, grumble, in_time};
 use crate::name::Host;
 use crate::policy::downgrade::{Guard, Known, Shown, Sight, Turn};
 use crate::store::{HostStore, KeptHost, StoreError, Which};
@@ -48,6 +48,7 @@ pub struct HostMemory {
     clock: Arc<dyn Clock>,
     writer: mpsc::Sender<Job>,
     is_unread: Arc<AtomicBool>,
+    pub(super) changes: Changes,
 }
 
 /// What memory knows of a host.
@@ -83,6 +84,7 @@ impl HostMemory {
             clock,
             writer,
             is_unread: Arc::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -137,7 +139,7 @@ impl HostMemory {
         let now = self.clock.now();
         let mut turned = None;
         let entry = self.cache.entry_by_ref(host);
-        entry
+        let done = entry
             .and_compute_with(|entry| {
                 let before = entry.map(moka::Entry::into_value);
                 let (after, turn) = match before {
@@ -157,6 +159,9 @@ impl HostMemory {
                 }))
             })
             .await;
+        if !matches!(done, CompResult::Unchanged(_) | CompResult::StillNone(_)) {
+            self.changes.note();
+        }
         turned
     }
 
@@ -171,6 +176,7 @@ impl HostMemory {
         self.written().await;
         let was_there = self.store.forget_host(host).await?;
         self.cache.invalidate(host).await;
+        self.changes.note();
         Ok(was_there)
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
-use super::grumble;
+use super::{Changes, grumble};
 use crate::dns::{Found, Freshness, LookupError, Resolver};
 use crate::mtasts::record::{self, NoRecord};
 use crate::mtasts::{FetchError, Fetched, Mode, PolicyId, record_name};
@@ -69,6 +69,7 @@ pub struct Memory {
     known: Cache<Domain, Option<Arc<Kept>>>,
     usage: Usage,
     attempts: Cache<Domain, Attempt>,
+    pub(super) changes: Changes,
 }
 
 /// One fetch, and when it ended.
@@ -101,6 +102,7 @@ impl Memory {
                 .build(),
             usage: Usage::default(),
             attempts: Cache::builder().max_capacity(MAX_ATTEMPTS).build(),
+            changes: Changes::default(),
         }
     }
 
@@ -137,11 +139,13 @@ impl Memory {
         self.known
             .insert(domain.clone(), Some(Arc::clone(kept)))
             .await;
+        self.changes.note();
     }
 
     async fn forget(&self, domain: &Domain) -> bool {
         self.attempts.invalidate(domain).await;
         let known = self.known.remove(domain).await.flatten().is_some();
+        self.changes.note();
         grumble(in_time(self.store.forget(domain)).await).unwrap_or(false) || known
     }
 

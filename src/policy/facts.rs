@@ -27,6 +27,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether something about it could not be found out.
+    pub fn have_failed(&self) -> bool {
+        let hosts_have = match &self.hosts {
+            Hosts::LookupFailed(_) => true,
+            Hosts::Known(hosts) => hosts.iter().any(HostFacts::have_failed),
+            Hosts::NullMx | Hosts::NoSuchDomain | Hosts::NoneUsable => false,
+        };
+        hosts_have
+            || matches!(
+                self.mta_sts,
+                MtaSts::Unknown(_) | MtaSts::Absent(NoMtaSts::FetchFailed(_))
+            )
+    }
+
     /// Whether the MX records are proven, for people. A look-up that came to nothing is neither secure nor insecure.
     pub fn mx_security(&self) -> String {
         match (&self.hosts, self.security) {
@@ -80,6 +94,13 @@ pub struct HostFacts {
     pub dane: Dane,
     /// What it has shown before; none where it never had TLS, or where nobody can tell.
     pub known: Option<Known>,
+}
+
+impl HostFacts {
+    fn have_failed(&self) -> bool {
+        matches!(self.addresses, Addresses::LookupFailed(_))
+            || matches!(self.dane, Dane::LookupFailed { .. })
+    }
 }
 
 /// The addresses of a host.

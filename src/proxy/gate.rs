@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::discover::{Discover, Scope};
@@ -18,6 +20,7 @@ use crate::policy::requirement::Roots;
 use crate::policy::rules::{Query, Rule, Rules};
 use crate::proxy::dead::DeadAddresses;
 use crate::proxy::pool::Pool;
+use crate::proxy::recent::{Moment, Recent};
 use crate::proxy::settings::Settings;
 use crate::time::Clock;
 
@@ -34,6 +37,8 @@ pub struct Gate {
     pub roots: Arc<Roots>,
     /// Gathers facts.
     pub discover: Discover,
+    /// What was decided a moment ago.
+    pub recent: Recent,
     /// Makes TCP connections.
     pub dialer: Dialer,
     /// Makes TLS connections.
@@ -49,18 +54,26 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Decides about mail from `sender` to `destination`.
-    pub async fn decide(&self, destination: &Destination, sender: Option<&Domain>) -> Decision {
+    /// Decides about mail from `sender` to `destination`, or finds what was decided a moment ago.
+    pub async fn decide(
+        &self,
+        destination: &Destination,
+        sender: Option<&Domain>,
+    ) -> Arc<Decision> {
         let started = Instant::now();
+        let at = Moment {
+            now: self.clock.now(),
+            revision: self.discover.revision(),
+        };
+        // In a box: a session that has no need to ask pays nothing for the room that it takes.
+        let anew = || self.decide_anew(destination, sender).boxed();
+        let decision = self.recent.or_else(destination, sender, at, anew).await;
+        self.count_lookups(&decision.facts, started.elapsed());
+        decision
+    }
+
+    async fn decide_anew(&self, destination: &Destination, sender: Option<&Domain>) -> Decision {
         let (rule, facts) = self.rule_and_facts(destination, sender).await;
-        self.count_tlsa_lookups(&facts);
-        if let Some(result) = sts_result(&facts) {
-            self.observer.record(Event::MtaStsLookup(result));
-        }
-        self.observer.record(Event::Lookup {
-            result: lookup_result(&facts.hosts),
-            elapsed: started.elapsed(),
-        });
         let verdict = decide(&Question {
             destination,
             rule: rule.as_deref(),
@@ -131,13 +144,17 @@ impl Gate {
         self.discover.destination(destination, scope).await
     }
 
-    fn count_tlsa_lookups(&self, facts: &Facts) {
-        let Hosts::Known(hosts) = &facts.hosts else {
-            return;
-        };
-        for result in hosts.iter().filter_map(tlsa_result) {
-            self.observer.record(Event::TlsaLookup(result));
+    fn count_lookups(&self, facts: &Facts, elapsed: Duration) {
+        if let Hosts::Known(hosts) = &facts.hosts {
+            for result in hosts.iter().filter_map(tlsa_result) {
+                self.observer.record(Event::TlsaLookup(result));
+            }
         }
+        if let Some(result) = sts_result(facts) {
+            self.observer.record(Event::MtaStsLookup(result));
+        }
+        let result = lookup_result(&facts.hosts);
+        self.observer.record(Event::Lookup { result, elapsed });
     }
 }
 

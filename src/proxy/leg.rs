@@ -191,7 +191,7 @@ impl Leg {
     /// What is to be done, and what it rests on.
     async fn decide(&mut self) -> Arc<Decision> {
         let sender = self.sender.as_ref().and_then(Destination::domain);
-        let decision = Arc::new(self.gate.decide(&self.destination, sender).await);
+        let decision = self.gate.decide(&self.destination, sender).await;
         // The operator's route is not the MTA's to choose.
         let rule = decision.rule.as_ref();
         if rule.is_some_and(|rule| rule.route.is_some()) {

@@ -28,6 +28,7 @@ mod leg;
 mod notes;
 mod opener;
 mod pool;
+mod recent;
 pub mod session;
 pub mod settings;
 mod trail;
@@ -36,3 +37,4 @@ pub mod upstream;
 
 pub use dead::DeadAddresses;
 pub use pool::Pool;
+pub use recent::Recent;

@@ -1,22 +1,50 @@
 //! The metrics of a waxseal at work; `src/metrics/tests.rs` has each of them.
 
-use crate::support::mx::Script;
+use std::sync::Arc;
+
+use crate::support::clock::HandClock;
+use crate::support::house::{House, Setup};
+use crate::support::mx::{Mx, Script};
+use crate::support::net::loopback;
 use crate::support::within;
 use crate::support::world::{World, is};
+use crate::support::zone::Dns;
 
 #[tokio::test]
-async fn what_the_first_message_learnt_answers_the_second() {
-    let world = World::one(Script::default()).await;
-    world.send("r@a.test").await;
+async fn what_the_first_message_learnt_answers_the_others() {
+    let mx = Mx::start(&loopback(), 0, Script::default()).await;
+    let zone = format!("a.test MX 10 mx.a.test\nmx.a.test A {}\n", mx.ip());
+    let dns = Dns::start(&zone).await;
+    let clock = Arc::new(HandClock::default());
+    let setup = Setup {
+        clock: Some(Arc::clone(&clock)),
+        ..Setup::default()
+    };
+    let house = House::start(&dns, mx.port(), setup).await;
     let of = async |what: &str, cache: &str| {
         let series = format!("waxseal_cache_{what}{{cache=\"{cache}\"}}");
-        world.house.metric(&series).await
+        house.metric(&series).await
     };
+    let send = async || {
+        let mut mta = house.smtp_client().await;
+        mta.deliver("s@b.test", &["r@a.test"], b"x\r\n").await;
+        mta.quit().await;
+    };
+    send().await;
     assert!(of("entries", "dns").await > 0.0);
+    assert!(is(of("entries", "decisions").await, 1));
     assert!(is(of("hits_total", "hosts").await, 0));
     let misses = of("misses_total", "dns").await;
     assert!(misses > 0.0);
-    world.send("r@a.test").await;
+    // In the same second the decision itself is there.
+    send().await;
+    assert!(is(of("hits_total", "decisions").await, 1));
+    assert!(is(of("hits_total", "dns").await, 0));
+    // Later it is made again, of answers that are still there.
+    clock.advance(1);
+    send().await;
+    assert!(is(of("hits_total", "decisions").await, 1));
+    assert!(is(of("misses_total", "decisions").await, 2));
     assert!(of("hits_total", "dns").await > 0.0);
     assert!(is(of("hits_total", "hosts").await, 1));
     assert!(is(of("misses_total", "hosts").await, 1));

@@ -612,7 +612,10 @@ const CROWD: usize = 1000;
 async fn a_thousand_first_deliveries_make_one_fetch() {
     rlimit::increase_nofile_limit(8192).unwrap();
     let listener = format!("max_sessions = {}", CROWD + 10);
-    let config = format!("listener = [{{ kind = 'relay', listen = '127.0.0.1:0', {listener} }}]");
+    // Nobody shall run out of time before the crowd has had its turn.
+    let config = format!(
+        "dns = {{ timeout = '30s' }}\nlistener = [{{ kind = 'relay', listen = '127.0.0.1:0', {listener} }}]"
+    );
     let world = World::new(&enforce(&["mx.b.test"]), &config, "").await;
     world.web.hold();
     let ask = |mut mta: Mta| async move {
