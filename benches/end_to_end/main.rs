@@ -23,19 +23,28 @@
 )]
 
 mod args;
+mod body;
+mod broken;
 mod chaos;
 mod contestant;
 mod floor;
+mod gate;
+mod huge;
 mod idle;
 mod load;
+mod machine;
+mod postfix;
 mod process;
 mod proxied;
 mod report;
+mod rounds;
 mod sink;
+mod stage;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod targets;
 mod tls;
+mod turn;
 mod wire;
 mod workload;
 
@@ -43,14 +52,25 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::args::{Args, Role};
+use self::chaos::Chaos;
 
 fn main() {
     let args = Args::parse();
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = Runtime::new().unwrap();
     match args.role {
-        Some(Role::Sink { port, chaos }) => runtime.block_on(sink::serve(port, chaos)),
-        Some(Role::Floor { port, sink, pool }) => runtime.block_on(floor::serve(port, sink, pool)),
-        None => runtime.block_on(workload::run_all(&args)),
+        Some(Role::Sink { port, seed, odds }) => {
+            let chaos = seed.zip(odds).map(|(seed, odds)| Chaos { seed, odds });
+            runtime.block_on(sink::serve(port, chaos));
+        }
+        Some(Role::Floor {
+            port,
+            sink,
+            pool,
+            flaw,
+        }) => {
+            runtime.block_on(floor::serve(port, sink, pool, flaw));
+        }
+        None => runtime.block_on(rounds::run_all(&args)),
     }
 }

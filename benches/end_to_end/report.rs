@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Workload;
@@ -11,6 +12,8 @@ use crate::targets::{Measure, Target, Wanted, rate, targets};
 #[derive(Serialize, Default, Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) rate: f64,
+    /// A second, of large messages.
+    pub(crate) megabytes: f64,
     pub(crate) user: f64,
     pub(crate) system: f64,
     pub(crate) p50: f64,
@@ -23,24 +26,34 @@ pub(crate) struct Sample {
     pub(crate) after_large: f64,
     /// In MiB, at the end.
     pub(crate) resident: f64,
+    /// The most resident memory, in MiB, and what of it a large message brought.
+    pub(crate) peak: f64,
+    pub(crate) grown: f64,
+    /// Messages, by what a broken contestant did to them.
+    pub(crate) lost: f64,
+    pub(crate) doubled: f64,
+    pub(crate) corrupted: f64,
 }
 
-/// What is shown of a sample.
-const COLUMNS: [(&str, Measure); 7] = [
+/// What is shown of a sample, where it is more than nothing for one contestant at least.
+const COLUMNS: [(&str, Measure); 17] = [
     ("messages/s", rate),
+    ("MB/s", |sample| sample.megabytes),
     ("user us", |sample| sample.user),
     ("system us", |sample| sample.system),
     ("p50 ms", |sample| sample.p50),
     ("p99 ms", |sample| sample.p99),
     ("connections to the MX", |sample| sample.connections),
     ("tries that failed", |sample| sample.failed),
-];
-
-const MEMORY: [(&str, Measure); 4] = [
     ("before RCPT", |sample| sample.before_rcpt),
     ("with an MX", |sample| sample.with_mx),
     ("after 256 KiB", |sample| sample.after_large),
     ("resident MiB", |sample| sample.resident),
+    ("peak MiB", |sample| sample.peak),
+    ("MiB more than before", |sample| sample.grown),
+    ("lost", |sample| sample.lost),
+    ("doubled", |sample| sample.doubled),
+    ("corrupted", |sample| sample.corrupted),
 ];
 
 /// A target, what was measured, and whether that is enough.
@@ -93,6 +106,16 @@ impl Table {
             .collect();
     }
 
+    /// Targets that were not reached.
+    pub(crate) fn missed(&self) -> Vec<String> {
+        let missed = self.targets.iter().filter(|target| !target.reached);
+        let lines = missed.map(|target| {
+            let (workload, what, wanted) = (&self.workload, target.what, &target.wanted);
+            format!("{workload}: {what} {} ({wanted})", show(target.measured))
+        });
+        lines.collect()
+    }
+
     fn samples(&self, name: &str) -> Option<&[Sample]> {
         let found = self.contestants.iter().find(|(other, _)| *other == name);
         found.map(|(_, samples)| samples.as_slice())
@@ -134,17 +157,38 @@ fn spread(mut values: Vec<f64>) -> Option<(f64, f64, f64)> {
 impl fmt::Display for Table {
     /// Markdown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = match self.kind {
-            Workload::Idle => MEMORY.as_slice(),
-            _ => COLUMNS.as_slice(),
-        };
         writeln!(f, "### {}, {} at a turn\n", self.workload, self.messages)?;
+        if let Some(load) = self.kind.to_possible_value() {
+            writeln!(f, "{}.\n", load.get_help().unwrap_or_default())?;
+        }
+        self.write_samples(f)?;
+        if self.targets.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n| target | wanted | measured | met |\n| --- | --- | --- | --- |"
+        )?;
+        for target in &self.targets {
+            let met = if target.reached { "yes" } else { "no" };
+            let (what, wanted, measured) = (target.what, &target.wanted, show(target.measured));
+            writeln!(f, "| {what} | {wanted} | {measured} | {met} |")?;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn write_samples(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = || self.contestants.iter().flat_map(|(_, samples)| samples);
+        let happened = |(_, measure): &&(&str, Measure)| all().any(|sample| measure(sample) != 0.0);
+        let columns: Vec<_> = COLUMNS.iter().filter(happened).collect();
         let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
         writeln!(f, "| | {} |", heads.join(" | "))?;
         writeln!(f, "| --- |{}", " --- |".repeat(columns.len()))?;
         for (name, samples) in &self.contestants {
             write!(f, "| {name} |")?;
-            for (_, measure) in columns {
+            for (_, measure) in &columns {
                 let values = samples.iter().map(measure).collect();
                 let (middle, least, most) = spread(values).ok_or(fmt::Error)?;
                 // Nothing happened, or there is no process to look at.
@@ -155,22 +199,6 @@ impl fmt::Display for Table {
                 write!(f, " {} ({} to {}) |", show(middle), show(least), show(most))?;
             }
             writeln!(f)?;
-        }
-        if self.targets.is_empty() {
-            return Ok(());
-        }
-        writeln!(
-            f,
-            "\n| target | wanted | measured | met |\n| --- | --- | --- | --- |"
-        )?;
-        for target in &self.targets {
-            let met = if target.reached { "yes" } else { "no" };
-            let (what, wanted) = (target.what, &target.wanted);
-            writeln!(
-                f,
-                "| {what} | {wanted} | {} | {met} |",
-                show(target.measured)
-            )?;
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ fn at_most(what: &'static str, measure: Measure, most: f64) -> Target {
 pub(crate) fn targets(workload: Workload) -> Vec<Target> {
     match workload {
         Workload::One => one(),
-        Workload::Twenty | Workload::Domains => vec![
+        Workload::Twenty | Workload::Domains | Workload::Thousand => vec![
             against("messages/s of stunnel", "stunnel", rate, AtLeast(2.4)),
             against("CPU of stunnel", "stunnel", cpu, AtMost(0.33)),
             against(
@@ -104,7 +104,14 @@ pub(crate) fn targets(workload: Workload) -> Vec<Target> {
             ),
             at_most("MiB resident in all", |sample| sample.resident, 60.0),
         ],
-        Workload::Chaos => Vec::new(),
+        Workload::Huge => vec![at_most(
+            "MiB that resident memory grows by",
+            |sample| sample.grown,
+            1.0,
+        )],
+        Workload::Front => front(),
+        Workload::Broken => broken(),
+        Workload::Threads | Workload::Chaos => Vec::new(),
     }
 }
 
@@ -126,4 +133,51 @@ fn chosen() -> Vec<Target> {
     ];
     let of = "waxseal-socks5";
     targets.map(|target| Target { of, ..target }).into()
+}
+
+fn front() -> Vec<Target> {
+    let targets = [
+        against(
+            "messages/s of Postfix's own TLS",
+            "postfix",
+            rate,
+            AtLeast(1.40),
+        ),
+        against("CPU of Postfix's own TLS", "postfix", cpu, AtMost(0.75)),
+        against(
+            "messages/s of Postfix in plaintext",
+            "postfix-plain",
+            rate,
+            AtLeast(0.95),
+        ),
+    ];
+    let of = "postfix-waxseal";
+    targets.map(|target| Target { of, ..target }).into()
+}
+
+/// The bench sees what each of them breaks.
+fn broken() -> Vec<Target> {
+    let seen = |what, of, measure| Target {
+        what,
+        of,
+        to: None,
+        measure,
+        wanted: AtLeast(1.0),
+    };
+    let lost: Measure = |sample| sample.lost;
+    vec![
+        seen(
+            "lost by one that acknowledges early",
+            "acknowledges-early",
+            lost,
+        ),
+        seen(
+            "corrupted by one that flips a bit",
+            "flips-a-bit",
+            |sample| sample.corrupted,
+        ),
+        seen("doubled by one that sends twice", "sends-twice", |sample| {
+            sample.doubled
+        }),
+    ]
 }

@@ -1,0 +1,72 @@
+//! Round after round each contestant takes its turn.
+
+use clap::ValueEnum;
+
+use crate::args::{Args, Workload};
+use crate::chaos::Chaos;
+use crate::contestant::start;
+use crate::machine;
+use crate::report::Table;
+use crate::stage::Stage;
+use crate::turn::turn;
+
+pub(crate) async fn run_all(args: &Args) {
+    let workloads = if args.workloads.is_empty() {
+        Workload::value_variants()
+    } else {
+        &args.workloads
+    };
+    if args.bench && !args.json {
+        println!("{}", machine::description());
+    }
+    let mut missed = Vec::new();
+    let mut tables = Vec::new();
+    for workload in workloads {
+        let table = run(*workload, args).await;
+        if !args.bench {
+            println!("{}: well", table.workload());
+        } else if !args.json {
+            println!("{table}");
+        }
+        missed.extend(table.missed());
+        if *workload == Workload::Broken {
+            assert_eq!(table.missed(), [""; 0], "the bench is blind");
+        }
+        tables.push(table);
+    }
+    if args.bench && args.json {
+        println!("{}", serde_json::to_string_pretty(&tables).unwrap());
+    } else if args.bench && !missed.is_empty() {
+        println!("Not met:\n\n- {}", missed.join("\n- "));
+    }
+}
+
+async fn run(workload: Workload, args: &Args) -> Table {
+    let mut load = workload.load();
+    let mut rounds = args.rounds;
+    if args.bench {
+        load.messages = args.messages.unwrap_or(load.messages);
+    } else {
+        (load, rounds) = (workload.little(), 1);
+    }
+    let seed = args.seed;
+    let chaos = workload.odds().map(|odds| Chaos { seed, odds });
+    let mut stage = Stage::new(chaos).await;
+    let mut table = Table::new(workload, load.messages);
+    for round in 0..rounds {
+        for name in workload.contestants() {
+            if !args.only.is_empty() && !args.only.iter().any(|only| only == name) {
+                continue;
+            }
+            match start(&stage, name).await {
+                Ok(contestant) => {
+                    let sample = turn(workload, &mut stage, &contestant, load).await;
+                    table.add(name, sample);
+                }
+                Err(why) if round == 0 => eprintln!("{workload:?} without {name}: {why}"),
+                Err(_) => {}
+            }
+        }
+    }
+    table
+}
