@@ -49,6 +49,9 @@ pub(crate) enum Role {
         #[arg(long, requires = "seed")]
         odds: Option<u32>,
     },
+    /// The minimal policy table.
+    #[command(hide = true)]
+    Echo { port: u16 },
     /// The minimal proxy.
     #[command(hide = true)]
     Floor {
@@ -87,6 +90,10 @@ pub(crate) enum Workload {
     Idle,
     /// 4 KiB, 20 messages per connection, to Postfix, which hands on what it has queued: until the sink has it.
     Front,
+    /// 16 clients ask a policy table for domains whose answers it knows.
+    Table16,
+    /// 64 clients ask a policy table for domains whose answers it knows.
+    Table64,
     /// A sink that closes, stalls, resets or says 421 at one step in 60; who sends tries again until there is a 250.
     Chaos,
     /// The same, and contestants that are broken on purpose: the run fails unless it notices.

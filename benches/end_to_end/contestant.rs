@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::broken::Flaw;
 use crate::gate::Gate;
-use crate::load::{Load, Target, Way};
+use crate::load::{Target, Way};
 use crate::postfix::{self, Handing};
 use crate::process::{Cpu, Process, free_port, loopback, wait_for};
 use crate::stage::Stage;
-use crate::tls;
+use crate::{tables, tls};
 
 /// Where stunnel is, if it is installed.
 const STUNNEL: [&str; 2] = ["/usr/bin/stunnel4", "/usr/bin/stunnel"];
@@ -63,6 +63,11 @@ impl Contestant {
         self.processes.iter().map(Process::cpu).sum()
     }
 
+    /// The numbers of its processes.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.processes.iter().flat_map(Process::numbers).collect()
+    }
+
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> f64 {
         self.processes.iter().map(Process::resident).sum()
@@ -71,13 +76,6 @@ impl Contestant {
     /// The most that it has been, in KiB.
     pub(crate) fn peak(&self) -> f64 {
         self.processes.iter().map(Process::peak).sum()
-    }
-
-    /// A queue on a disk takes long for what others do at once.
-    pub(crate) fn share_of(&self, load: Load) -> Load {
-        let share = if self.queues { 5 } else { 1 };
-        let messages = load.messages.div_ceil(share);
-        Load { messages, ..load }
     }
 }
 
@@ -119,6 +117,10 @@ pub(crate) async fn start(stage: &Stage, name: &str) -> Result<Contestant, Strin
             contestant.target.way = Way::Socks(loopback(stage.port));
             Ok(contestant)
         }
+        "waxseal-socketmap" => Ok(tables::gate(stage)),
+        "echo" => Ok(tables::echo()),
+        "mta-sts-resolver" => tables::resolver(stage),
+        "tlspol" => tables::tlspol(stage),
         _ => panic!("nobody is called {name}"),
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::contestant::Contestant;
+use crate::policies::Policies;
 use crate::process::{Process, free_port};
 use crate::stage::Stage;
 
@@ -47,14 +48,19 @@ impl Gate {
     fn config(&self, stage: &Stage, port: u16) -> String {
         let Self { kind, idle, .. } = self;
         let wait = if stage.chaos { "1s" } else { "1m" };
+        let policies = stage
+            .policies
+            .as_ref()
+            .map(Policies::config)
+            .unwrap_or_default();
         format!(
             "[[listener]]\nkind = '{kind}'\nlisten = '127.0.0.1:{port}'\nmax_sessions = 10000\n\
              [admin]\nenabled = false\n[dns]\nservers = ['{}']\ndnssec = 'off'\n[store]\npath = ':memory:'\n\
              [mx]\nport = {}\nallow_networks = ['127.0.0.0/8']\ndead_for = '0s'\n[pool]\nidle = '{idle}'\n\
              [timeouts]\ngreeting = '{wait}'\nehlo = '{wait}'\ntls_handshake = '{wait}'\nmail = '{wait}'\n\
              rcpt = '{wait}'\ndata = '{wait}'\ndata_end = '{wait}'\n[log]\nlevel = 'warn'\n",
-            stage.dns.address(),
+            stage.names().address(),
             stage.port,
-        )
+        ) + &policies
     }
 }

@@ -1,5 +1,7 @@
 //! What a session costs that does nothing: resident memory at three points of its life.
 
+use tokio::time::{Duration, sleep};
+
 use crate::body::Body;
 use crate::contestant::Contestant;
 use crate::load::{envelope, open};
@@ -7,6 +9,9 @@ use crate::report::Sample;
 use crate::wire::Wire;
 
 const LARGE: usize = 256 * 1024;
+
+/// Until a session is idle, and what it does not need is let go.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens `sessions`, and looks at the process before RCPT, with a connection to the MX, and after 256 KiB.
 pub(crate) async fn measure(contestant: &Contestant, sessions: usize) -> Sample {
@@ -30,6 +35,7 @@ pub(crate) async fn measure(contestant: &Contestant, sessions: usize) -> Sample 
     for (number, wire) in wires.iter_mut().enumerate() {
         large(wire, &body, number as u64).await.unwrap();
     }
+    sleep(PAUSE).await;
     sample.after_large = each(contestant.resident());
     sample.resident = contestant.resident() / 1024.0;
     sample

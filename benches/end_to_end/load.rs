@@ -30,6 +30,8 @@ pub(crate) enum Way {
     Tls(TlsConnector),
     /// Through SOCKS 5 to this address.
     Socks(SocketAddr),
+    /// Not at all: this policy table is asked.
+    Asking(&'static str),
 }
 
 /// What is sent.
@@ -147,6 +149,7 @@ pub(crate) async fn open(target: &Target) -> Result<Wire> {
     match &target.way {
         Way::Plain => greet(connect(target.address).await?).await,
         Way::Tls(tls) => greet_sealed(target.address, tls).await,
+        Way::Asking(_) => Err(Error::other("it takes no mail")),
         Way::Socks(sink) => greet(socks(target.address, *sink).await?).await,
     }
 }

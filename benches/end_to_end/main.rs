@@ -23,16 +23,20 @@
 )]
 
 mod args;
+mod asking;
 mod body;
 mod broken;
+mod calls;
 mod chaos;
 mod contestant;
+mod echo;
 mod floor;
 mod gate;
 mod huge;
 mod idle;
 mod load;
 mod machine;
+mod policies;
 mod postfix;
 mod process;
 mod proxied;
@@ -42,6 +46,7 @@ mod sink;
 mod stage;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod tables;
 mod targets;
 mod tls;
 mod turn;
@@ -63,6 +68,7 @@ fn main() {
             let chaos = seed.zip(odds).map(|(seed, odds)| Chaos { seed, odds });
             runtime.block_on(sink::serve(port, chaos));
         }
+        Some(Role::Echo { port }) => runtime.block_on(echo::serve(port)),
         Some(Role::Floor {
             port,
             sink,

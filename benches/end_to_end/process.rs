@@ -57,12 +57,21 @@ impl Process {
 
     /// That of all it has done, and of its children, those that have ended included.
     pub(crate) fn cpu(&self) -> Cpu {
-        let own = Stat::of(self.child.id()).unwrap();
+        self.family().iter().map(|stat| stat.cpu).sum()
+    }
+
+    /// The numbers of it and of its children.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.family().iter().map(|stat| stat.number).collect()
+    }
+
+    fn family(&self) -> Vec<Stat> {
+        let own = self.child.id();
         let processes = fs::read_dir("/proc").unwrap();
         let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let children = numbers.filter_map(Stat::of);
-        let children = children.filter(|stat| stat.parent == self.child.id());
-        children.chain([own]).map(|stat| stat.cpu).sum()
+        let all = numbers.filter_map(Stat::of);
+        all.filter(|stat| stat.number == own || stat.parent == own)
+            .collect()
     }
 
     /// Resident memory in KiB.
@@ -85,6 +94,7 @@ impl Process {
 
 /// What of `/proc/PID/stat` counts.
 struct Stat {
+    number: u32,
     parent: u32,
     /// Its own, and that of its children that have ended.
     cpu: Cpu,
@@ -92,11 +102,12 @@ struct Stat {
 
 impl Stat {
     /// None of a process that is gone.
-    fn of(process: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    fn of(number: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
         let seconds = |at: usize| Some(fields.get(at)?.parse::<f64>().ok()? / TICKS);
         Some(Self {
+            number,
             parent: fields.get(1)?.parse().ok()?,
             cpu: Cpu {
                 user: seconds(11)? + seconds(13)?,

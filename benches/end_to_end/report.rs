@@ -6,12 +6,14 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Workload;
-use crate::targets::{Measure, Target, Wanted, rate, targets};
+use crate::targets::{Measure, Target, Wanted, queries, rate, targets};
 
 /// One turn of one contestant. CPU in microseconds a message, times in milliseconds, memory in KiB a session.
 #[derive(Serialize, Default, Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) rate: f64,
+    /// A second.
+    pub(crate) queries: f64,
     /// A second, of large messages.
     pub(crate) megabytes: f64,
     pub(crate) user: f64,
@@ -19,6 +21,8 @@ pub(crate) struct Sample {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) failed: f64,
+    /// A message.
+    pub(crate) calls: f64,
     /// To the sink.
     pub(crate) connections: f64,
     pub(crate) before_rcpt: f64,
@@ -36,11 +40,13 @@ pub(crate) struct Sample {
 }
 
 /// What is shown of a sample, where it is more than nothing for one contestant at least.
-const COLUMNS: [(&str, Measure); 17] = [
+const COLUMNS: [(&str, Measure); 19] = [
     ("messages/s", rate),
+    ("queries/s", queries),
     ("MB/s", |sample| sample.megabytes),
     ("user us", |sample| sample.user),
     ("system us", |sample| sample.system),
+    ("system calls", |sample| sample.calls),
     ("p50 ms", |sample| sample.p50),
     ("p99 ms", |sample| sample.p99),
     ("connections to the MX", |sample| sample.connections),
@@ -73,7 +79,7 @@ pub(crate) struct Table {
     contestants: Vec<(&'static str, Vec<Sample>)>,
     targets: Vec<Met>,
     #[serde(skip)]
-    kind: Workload,
+    pub(crate) kind: Workload,
 }
 
 impl Table {
@@ -104,6 +110,18 @@ impl Table {
             .iter()
             .filter_map(|target| self.met(target))
             .collect();
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.contestants.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// They were counted once for all rounds.
+    pub(crate) fn set_calls(&mut self, of: &str, calls: f64) {
+        let found = self.contestants.iter_mut().find(|(name, _)| *name == of);
+        for sample in found.into_iter().flat_map(|(_, samples)| samples) {
+            sample.calls = calls;
+        }
     }
 
     /// Targets that were not reached.
@@ -196,7 +214,11 @@ impl Table {
                     write!(f, " - |")?;
                     continue;
                 }
-                write!(f, " {} ({} to {}) |", show(middle), show(least), show(most))?;
+                write!(f, " {}", show(middle))?;
+                if least < most {
+                    write!(f, " ({} to {})", show(least), show(most))?;
+                }
+                write!(f, " |")?;
             }
             writeln!(f)?;
         }

@@ -3,12 +3,12 @@
 use clap::ValueEnum;
 
 use crate::args::{Args, Workload};
-use crate::chaos::Chaos;
 use crate::contestant::start;
+use crate::load::Load;
 use crate::machine;
 use crate::report::Table;
 use crate::stage::Stage;
-use crate::turn::turn;
+use crate::turn::{calls, turn};
 
 pub(crate) async fn run_all(args: &Args) {
     let workloads = if args.workloads.is_empty() {
@@ -49,9 +49,7 @@ async fn run(workload: Workload, args: &Args) -> Table {
     } else {
         (load, rounds) = (workload.little(), 1);
     }
-    let seed = args.seed;
-    let chaos = workload.odds().map(|odds| Chaos { seed, odds });
-    let mut stage = Stage::new(chaos).await;
+    let mut stage = Stage::new(workload, args).await;
     let mut table = Table::new(workload, load.messages);
     for round in 0..rounds {
         for name in workload.contestants() {
@@ -60,6 +58,7 @@ async fn run(workload: Workload, args: &Args) -> Table {
             }
             match start(&stage, name).await {
                 Ok(contestant) => {
+                    let load = workload.share(name, load);
                     let sample = turn(workload, &mut stage, &contestant, load).await;
                     table.add(name, sample);
                 }
@@ -68,5 +67,23 @@ async fn run(workload: Workload, args: &Args) -> Table {
             }
         }
     }
+    if args.bench {
+        count_calls(&mut stage, &mut table, load).await;
+    }
     table
+}
+
+/// Once for each, when all rounds are over.
+async fn count_calls(stage: &mut Stage, table: &mut Table, load: Load) {
+    let load = Load {
+        messages: load.messages.div_ceil(5),
+        ..load
+    };
+    for name in table.names() {
+        if let Ok(contestant) = start(stage, name).await {
+            let load = table.kind.share(name, load);
+            let calls = calls(table.kind, stage, &contestant, load).await;
+            table.set_calls(name, calls.unwrap_or_default());
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::args::{Args, Workload};
 use crate::chaos::Chaos;
+use crate::policies::Policies;
 use crate::process::{Process, free_port, wait_for};
 use crate::sink::Book;
 use crate::support::zone::Dns;
@@ -14,13 +16,20 @@ pub(crate) const DOMAINS: usize = 1000;
 pub(crate) struct Stage {
     sink: Process,
     pub(crate) port: u16,
-    pub(crate) dns: Dns,
+    dns: Dns,
+    /// Where policy tables are asked.
+    pub(crate) policies: Option<Policies>,
+    /// Not a test.
+    pub(crate) measures: bool,
     /// The sink breaks connections.
     pub(crate) chaos: bool,
 }
 
 impl Stage {
-    pub(crate) async fn new(chaos: Option<Chaos>) -> Self {
+    pub(crate) async fn new(workload: Workload, args: &Args) -> Self {
+        let seed = args.seed;
+        let chaos = workload.odds().map(|odds| Chaos { seed, odds });
+
         let port = free_port();
         let mut arguments = vec!["sink".to_owned(), port.to_string()];
         if let Some(Chaos { seed, odds }) = chaos {
@@ -37,8 +46,21 @@ impl Stage {
             sink,
             port,
             dns: Dns::start(&zone).await,
+            policies: if workload.asks() {
+                Some(Policies::new().await)
+            } else {
+                None
+            },
+            measures: args.bench,
             chaos: chaos.is_some(),
         }
+    }
+
+    /// The DNS of this stage.
+    pub(crate) fn names(&self) -> &Dns {
+        self.policies
+            .as_ref()
+            .map_or(&self.dns, |policies| &policies.dns)
     }
 
     /// What the sink took since the last time.

@@ -28,6 +28,10 @@ pub(crate) fn rate(sample: &Sample) -> f64 {
     sample.rate
 }
 
+pub(crate) fn queries(sample: &Sample) -> f64 {
+    sample.queries
+}
+
 fn cpu(sample: &Sample) -> f64 {
     sample.user + sample.system
 }
@@ -110,6 +114,14 @@ pub(crate) fn targets(workload: Workload) -> Vec<Target> {
             1.0,
         )],
         Workload::Front => front(),
+        Workload::Table16 => table(),
+        Workload::Table64 => {
+            let p99 = at_most("p99 ms", |sample| sample.p99, 1.0);
+            table()
+                .into_iter()
+                .chain([Target { of: TABLE, ..p99 }])
+                .collect()
+        }
         Workload::Broken => broken(),
         Workload::Threads | Workload::Chaos => Vec::new(),
     }
@@ -153,6 +165,34 @@ fn front() -> Vec<Target> {
     ];
     let of = "postfix-waxseal";
     targets.map(|target| Target { of, ..target }).into()
+}
+
+const TABLE: &str = "waxseal-socketmap";
+
+fn table() -> Vec<Target> {
+    let resolver = "mta-sts-resolver";
+    let targets = [
+        against(
+            "queries/s of postfix-tlspol",
+            "tlspol",
+            queries,
+            AtLeast(1.4),
+        ),
+        against("queries/s of a bare server", "echo", queries, AtLeast(0.85)),
+        against(
+            "queries/s of postfix-mta-sts-resolver",
+            resolver,
+            queries,
+            AtLeast(4.0),
+        ),
+        at_most("CPU, us a query", cpu, 8.5),
+    ];
+    targets
+        .map(|target| Target {
+            of: TABLE,
+            ..target
+        })
+        .into()
 }
 
 /// The bench sees what each of them breaks.

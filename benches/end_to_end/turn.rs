@@ -3,8 +3,11 @@
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::args::Workload;
+use crate::asking::ask;
+use crate::calls::Count;
 use crate::contestant::Contestant;
-use crate::load::{Load, Sent, send};
+use crate::load::{Load, Sent, Way, send};
+use crate::process::Cpu;
 use crate::report::Sample;
 use crate::sink::Book;
 use crate::stage::Stage;
@@ -25,14 +28,53 @@ pub(crate) async fn turn(
         Workload::Idle => idle::measure(contestant, load.messages).await,
         Workload::Huge => huge::measure(stage, contestant, load).await,
         Workload::Broken => noticed(stage, contestant, load).await,
+        _ if workload.asks() => {
+            warm(stage, contestant, load).await;
+            asked(contestant, load).await
+        }
         _ => {
-            let load = contestant.share_of(load);
-            if !load.stubborn && load.size < MIB {
-                let messages = load.messages.min(load.at_a_time * load.per_session.min(20));
-                timed(stage, contestant, Load { messages, ..load }).await;
-            }
+            warm(stage, contestant, load).await;
             timed(stage, contestant, load).await
         }
+    }
+}
+
+/// System calls a message, where something stands between and counting is permitted.
+pub(crate) async fn calls(
+    workload: Workload,
+    stage: &mut Stage,
+    contestant: &Contestant,
+    load: Load,
+) -> Option<f64> {
+    let special = matches!(workload, Workload::Idle | Workload::Huge | Workload::Broken);
+    if special || contestant.processes.is_empty() {
+        return None;
+    }
+    warm(stage, contestant, load).await;
+    let count = Count::begin(&contestant.numbers())?;
+    match contestant.target.way {
+        Way::Asking(_) => asked(contestant, load).await,
+        _ => timed(stage, contestant, load).await,
+    };
+    Some(count.end()? / load.messages as f64)
+}
+
+/// As much as opens connections and fills caches.
+async fn warm(stage: &mut Stage, contestant: &Contestant, load: Load) {
+    if let Way::Asking(_) = contestant.target.way {
+        let (messages, at_a_time) = (load.domains, 1);
+        ask(
+            &contestant.target,
+            Load {
+                messages,
+                at_a_time,
+                ..load
+            },
+        )
+        .await;
+    } else if !load.stubborn && load.size < MIB {
+        let messages = load.messages.min(load.at_a_time * load.per_session.min(20));
+        timed(stage, contestant, Load { messages, ..load }).await;
     }
 }
 
@@ -48,15 +90,24 @@ pub(crate) async fn timed(stage: &mut Stage, contestant: &Contestant, load: Load
         // They are those of the queue, which are not the sink's.
         sent.times.clear();
     }
-    let after = contestant.cpu();
+    let sample = with_cpu(contestant, before, load, sent);
     let book = stage.report();
     assert_eq!(book.toll(load.messages), Toll::default());
-    let messages = load.messages as f64;
     Sample {
-        user: (after.user - before.user) * 1e6 / messages,
-        system: (after.system - before.system) * 1e6 / messages,
         connections: book.connections as f64,
-        ..seen_by_the_sender(load, sent)
+        ..sample
+    }
+}
+
+/// Questions instead of messages.
+async fn asked(contestant: &Contestant, load: Load) -> Sample {
+    let before = contestant.cpu();
+    let sent = ask(&contestant.target, load).await;
+    let sample = with_cpu(contestant, before, load, sent);
+    Sample {
+        queries: sample.rate,
+        rate: 0.0,
+        ..sample
     }
 }
 
@@ -102,6 +153,17 @@ impl Book {
             doubled: self.taken.values().filter(|times| **times > 1).count(),
             corrupted: self.corrupted,
         }
+    }
+}
+
+/// CPU is that since `before`.
+fn with_cpu(contestant: &Contestant, before: Cpu, load: Load, sent: Sent) -> Sample {
+    let after = contestant.cpu();
+    let messages = load.messages as f64;
+    Sample {
+        user: (after.user - before.user) * 1e6 / messages,
+        system: (after.system - before.system) * 1e6 / messages,
+        ..seen_by_the_sender(load, sent)
     }
 }
 

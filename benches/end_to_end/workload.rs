@@ -2,6 +2,7 @@
 
 use crate::args::Workload;
 use crate::load::Load;
+use crate::policies::ASKED;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -54,6 +55,9 @@ impl Workload {
             Self::Huge | Self::Idle => &["floor", "floor-pool", "waxseal", "stunnel"],
             Self::Chaos => &["waxseal-fresh", "waxseal"],
             Self::Broken => &["acknowledges-early", "flips-a-bit", "sends-twice"],
+            Self::Table16 | Self::Table64 => {
+                &["echo", "waxseal-socketmap", "tlspol", "mta-sts-resolver"]
+            }
             Self::Front => &[
                 "postfix",
                 "postfix-plain",
@@ -64,11 +68,21 @@ impl Workload {
     }
 
     pub(crate) fn load(self) -> Load {
+        let questions = |at_a_time| Load {
+            messages: 200_000,
+            at_a_time,
+            domains: ASKED,
+            ..ONE
+        };
         let domains = |domains| Load { domains, ..SMALL };
         match self {
             Self::One | Self::Chosen => ONE,
             Self::Twenty | Self::Threads => SMALL,
-            Self::Domains | Self::Front => domains(100),
+            Self::Domains => domains(100),
+            Self::Front => Load {
+                messages: 4000,
+                ..domains(100)
+            },
             Self::Thousand => domains(1000),
             Self::Bulk => Load {
                 messages: 160,
@@ -93,7 +107,21 @@ impl Workload {
                 ..ONE
             },
             Self::Chaos | Self::Broken => CHAOS,
+            Self::Table16 => questions(16),
+            Self::Table64 => questions(64),
         }
+    }
+
+    /// What of a load this contestant gets: of some a part is enough, and takes long.
+    pub(crate) fn share(self, name: &str, load: Load) -> Load {
+        let part = match (self, name) {
+            (Self::Front, _) => 1,
+            (_, "postfix") => 5,
+            (_, "mta-sts-resolver") => 20,
+            _ => 1,
+        };
+        let messages = load.messages.div_ceil(part);
+        Load { messages, ..load }
     }
 
     /// As much of it as a test takes.
@@ -103,6 +131,7 @@ impl Workload {
             Self::Bulk => 2,
             Self::Idle => 10,
             Self::Broken => 200,
+            Self::Table16 | Self::Table64 => 2000,
             _ => 40,
         };
         Load {
@@ -110,6 +139,11 @@ impl Workload {
             size: load.size.min(10 * MIB),
             ..load
         }
+    }
+
+    /// Policy tables, and not for the delivery of mail.
+    pub(crate) fn asks(self) -> bool {
+        matches!(self, Self::Table16 | Self::Table64)
     }
 
     /// One step of the sink in so many goes wrong.
