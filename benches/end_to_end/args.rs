@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::broken::Flaw;
+use crate::contestant::broken::Flaw;
 
 /// Measures waxseal between a load generator and a TLS sink.
 #[derive(Parser, Debug)]

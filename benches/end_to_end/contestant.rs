@@ -1,5 +1,13 @@
 //! What can stand between the load and the sink, started as the operator would.
 
+pub(crate) mod broken;
+pub(crate) mod echo;
+pub(crate) mod floor;
+pub(crate) mod gate;
+pub(crate) mod postfix;
+pub(crate) mod proxied;
+pub(crate) mod tables;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,13 +15,13 @@ use std::process::Command;
 use clap::ValueEnum;
 use tempfile::TempDir;
 
-use crate::broken::Flaw;
-use crate::gate::Gate;
+use self::broken::Flaw;
+use self::gate::Gate;
+use self::postfix::Handing;
 use crate::load::{Target, Way};
-use crate::postfix::{self, Handing};
 use crate::process::{Cpu, Process, free_port, loopback, wait_for};
 use crate::stage::Stage;
-use crate::{tables, tls};
+use crate::tls;
 
 /// Where stunnel is, if it is installed.
 const STUNNEL: [&str; 2] = ["/usr/bin/stunnel4", "/usr/bin/stunnel"];

@@ -1,5 +1,10 @@
 //! The load generator: sessions of an MTA that pipelines, so many at a time.
 
+pub(crate) mod asking;
+pub(crate) mod body;
+pub(crate) mod huge;
+pub(crate) mod idle;
+
 use std::io::{Error, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::body::Body;
+use crate::load::body::Body;
 use crate::stage::DOMAINS;
 use crate::wire::{Wire, connect, greet, greet_sealed};
 

@@ -1,5 +1,7 @@
 //! Child processes, and what the system knows of them.
 
+pub(crate) mod calls;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write, stdin};
 use std::iter::Sum;

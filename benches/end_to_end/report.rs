@@ -1,12 +1,15 @@
 //! The result: medians, their spread, and the ratios that were aimed at.
 
+pub(crate) mod machine;
+pub(crate) mod targets;
+
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Workload;
-use crate::targets::{Measure, Target, Wanted, queries, rate, targets};
+use crate::report::targets::{Measure, Target, Wanted, queries, rate, targets};
 
 /// One turn of one contestant. CPU in microseconds a message, times in milliseconds, memory in KiB a session.
 #[derive(Serialize, Default, Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use clap::ValueEnum;
 use crate::args::{Args, Workload};
 use crate::contestant::start;
 use crate::load::Load;
-use crate::machine;
 use crate::report::Table;
+use crate::report::machine;
 use crate::stage::Stage;
 use crate::turn::{calls, turn};
 

@@ -1,12 +1,16 @@
 //! What all contestants meet: the sink, and the DNS that leads to it.
 
+pub(crate) mod chaos;
+pub(crate) mod policies;
+pub(crate) mod sink;
+
 use std::fmt::Write as _;
 
 use crate::args::{Args, Workload};
-use crate::chaos::Chaos;
-use crate::policies::Policies;
 use crate::process::{Process, free_port, wait_for};
-use crate::sink::Book;
+use crate::stage::chaos::Chaos;
+use crate::stage::policies::Policies;
+use crate::stage::sink::Book;
 use crate::support::zone::Dns;
 use crate::tls::HOST;
 

@@ -3,15 +3,14 @@
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::args::Workload;
-use crate::asking::ask;
-use crate::calls::Count;
 use crate::contestant::Contestant;
-use crate::load::{Load, Sent, Way, send};
+use crate::load::asking::ask;
+use crate::load::{Load, Sent, Way, huge, idle, send};
 use crate::process::Cpu;
+use crate::process::calls::Count;
 use crate::report::Sample;
-use crate::sink::Book;
 use crate::stage::Stage;
-use crate::{huge, idle};
+use crate::stage::sink::Book;
 
 const MIB: usize = 1024 * 1024;
 

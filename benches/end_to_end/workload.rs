@@ -2,7 +2,7 @@
 
 use crate::args::Workload;
 use crate::load::Load;
-use crate::policies::ASKED;
+use crate::stage::policies::ASKED;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

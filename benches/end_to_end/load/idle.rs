@@ -2,8 +2,8 @@
 
 use tokio::time::{Duration, sleep};
 
-use crate::body::Body;
 use crate::contestant::Contestant;
+use crate::load::body::Body;
 use crate::load::{envelope, open};
 use crate::report::Sample;
 use crate::wire::Wire;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::load::{Load, Sent, Target, Way};
-use crate::policies::domain;
+use crate::stage::policies::domain;
 use crate::wire::connect;
 
 struct Questions {

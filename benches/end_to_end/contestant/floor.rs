@@ -8,9 +8,9 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use crate::broken::{self, Flaw};
+use crate::contestant::broken::{self, Flaw};
+use crate::contestant::proxied::Pool;
 use crate::process;
-use crate::proxied::Pool;
 use crate::tls;
 use crate::wire::{Wire, greet_sealed};
 

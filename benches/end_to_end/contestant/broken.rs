@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use waxseal::smtp::data::{DataScanner, Status};
 
-use crate::floor::welcome;
-use crate::proxied::replies;
+use crate::contestant::floor::welcome;
+use crate::contestant::proxied::replies;
 use crate::wire::{Wire, greet_sealed};
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use waxseal::smtp::data::{DataScanner, Status};
 
-use crate::body::MARK;
-use crate::chaos::{Chaos, Whim};
+use crate::load::body::MARK;
 use crate::process;
+use crate::stage::chaos::{Chaos, Whim};
 use crate::tls;
 use crate::wire::Wire;
 

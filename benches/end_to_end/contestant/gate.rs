@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use crate::contestant::Contestant;
-use crate::policies::Policies;
 use crate::process::{Process, free_port};
 use crate::stage::Stage;
+use crate::stage::policies::Policies;
 
 /// In what a contestant differs from another.
 pub(crate) struct Gate {

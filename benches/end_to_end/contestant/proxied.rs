@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use waxseal::smtp::data::{DataScanner, Status};
 
-use crate::floor::welcome;
+use crate::contestant::floor::welcome;
 use crate::wire::{Wire, greet_sealed};
 
 pub(crate) struct Pool {

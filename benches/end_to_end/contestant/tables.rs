@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::contestant::Contestant;
-use crate::gate::Gate;
+use crate::contestant::gate::Gate;
 use crate::load::Way;
-use crate::policies::{ASKED, domain};
 use crate::process::{Process, free_port};
 use crate::stage::Stage;
+use crate::stage::policies::{ASKED, domain};
 
 /// That of the Python package index.
 const RESOLVER: &str = "postfix-mta-sts-resolver==1.5.1";
