@@ -100,6 +100,7 @@ pub(crate) async fn start(stage: &Stage, name: &str) -> Result<Contestant, Strin
         "floor-pool" => Ok(floor(stage, &["--pool"])),
         "stunnel" => stunnel(stage),
         "postfix" => postfix::start(stage, Handing::OverTls),
+        "postfix-reuse" => postfix::start(stage, Handing::OverTlsReused),
         "postfix-plain" => postfix::start(stage, Handing::InPlaintext),
         "postfix-waxseal" => postfix::in_front_of(gate.start(stage), "smtp"),
         "postfix-waxseal-lmtp" => {

@@ -8,7 +8,7 @@
 //! | `waxseal-1-thread` | waxseal with one thread |
 //! | `waxseal-socks5` | waxseal as SOCKS server: the MTA chooses the MX |
 //! | `stunnel` | stunnel (`protocol = smtp`), where it is installed |
-//! | `postfix`, `postfix-plain` | Postfix and its queue, which hands on over TLS, or in plaintext (root alone) |
+//! | `postfix`, `postfix-reuse`, `postfix-plain` | Postfix and its queue (root alone), which hands on over TLS, the same with reuse of connections, in plaintext |
 //! | `postfix-waxseal`, `postfix-waxseal-lmtp` | the same Postfix, which hands on to waxseal |
 //! | `acknowledges-early`, `flips-a-bit`, `sends-twice` | proxies that are broken on purpose |
 //!

@@ -53,13 +53,14 @@ impl Workload {
             Self::Threads => &["waxseal-1-thread", "waxseal"],
             Self::Chosen => &["tls", "floor", "waxseal-socks5", "stunnel"],
             Self::Huge | Self::Idle => &["floor", "floor-pool", "waxseal", "stunnel"],
-            Self::Chaos => &["waxseal-fresh", "waxseal"],
+            Self::Chaos => &["waxseal-fresh", "waxseal", "waxseal-socks5"],
             Self::Broken => &["acknowledges-early", "flips-a-bit", "sends-twice"],
             Self::Table16 | Self::Table64 => {
                 &["echo", "waxseal-socketmap", "tlspol", "mta-sts-resolver"]
             }
             Self::Front => &[
                 "postfix",
+                "postfix-reuse",
                 "postfix-plain",
                 "postfix-waxseal",
                 "postfix-waxseal-lmtp",
@@ -117,7 +118,7 @@ impl Workload {
         let part = match (self, name) {
             (Self::Front, _) => 1,
             (_, "postfix") => 5,
-            (_, "mta-sts-resolver") => 20,
+            (_, "mta-sts-resolver") => 4,
             _ => 1,
         };
         let messages = load.messages.div_ceil(part);

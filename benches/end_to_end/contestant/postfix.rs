@@ -36,16 +36,19 @@ pub(crate) enum Handing {
     InPlaintext,
     /// Without verification, and without reuse of connections, which is its default.
     OverTls,
+    /// Connections are kept open by a process between.
+    OverTlsReused,
 }
 
 /// Postfix, and the sink behind it.
 pub(crate) fn start(stage: &Stage, handing: Handing) -> Result<Contestant, String> {
-    let level = match handing {
-        Handing::InPlaintext => "none",
-        Handing::OverTls => "encrypt",
+    let (level, reuse) = match handing {
+        Handing::InPlaintext => ("none", "no"),
+        Handing::OverTls => ("encrypt", "no"),
+        Handing::OverTlsReused => ("encrypt", "yes"),
     };
     let way = format!(
-        "smtp:[127.0.0.1]:{}\nsmtp_tls_security_level = {level}",
+        "smtp:[127.0.0.1]:{}\nsmtp_tls_security_level = {level}\nsmtp_tls_connection_reuse = {reuse}",
         stage.port
     );
     instance(&way)

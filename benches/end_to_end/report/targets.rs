@@ -69,7 +69,7 @@ fn at_most(what: &'static str, measure: Measure, most: f64) -> Target {
 pub(crate) fn targets(workload: Workload) -> Vec<Target> {
     match workload {
         Workload::One => one(),
-        Workload::Twenty | Workload::Domains | Workload::Thousand => vec![
+        Workload::Twenty | Workload::Domains => vec![
             against("messages/s of stunnel", "stunnel", rate, AtLeast(2.4)),
             against("CPU of stunnel", "stunnel", cpu, AtMost(0.33)),
             against(
@@ -123,7 +123,7 @@ pub(crate) fn targets(workload: Workload) -> Vec<Target> {
                 .collect()
         }
         Workload::Broken => broken(),
-        Workload::Threads | Workload::Chaos => Vec::new(),
+        Workload::Thousand | Workload::Threads | Workload::Chaos => Vec::new(),
     }
 }
 
