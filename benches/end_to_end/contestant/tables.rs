@@ -40,7 +40,7 @@ pub(crate) fn echo() -> Contestant {
 /// postfix-mta-sts-resolver, which is installed where a measurement finds it missing.
 pub(crate) fn resolver(stage: &Stage) -> Result<Contestant, String> {
     let python = Path::new(INSTALLED).join("bin/python3");
-    if !Path::new(INSTALLED).join("bin/mta-sts-daemon").exists() {
+    if !is_installed(&python) {
         if !stage.measures {
             return Err("it is not installed, which a measurement would do".into());
         }
@@ -65,6 +65,12 @@ pub(crate) fn resolver(stage: &Stage) -> Result<Contestant, String> {
         Contestant::at(port, process, Some(folder)),
         "postfix",
     ))
+}
+
+fn is_installed(python: &Path) -> bool {
+    let import = ["-c", "import postfix_mta_sts_resolver"];
+    let output = Command::new(python).args(import).output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 fn install(python: &Path) -> Result<(), String> {
