@@ -61,16 +61,12 @@ pub(crate) async fn calls(
 /// As much as opens connections and fills caches.
 async fn warm(stage: &mut Stage, contestant: &Contestant, load: Load) {
     if let Way::Asking(_) = contestant.target.way {
-        let (messages, at_a_time) = (load.domains, 1);
-        ask(
-            &contestant.target,
-            Load {
-                messages,
-                at_a_time,
-                ..load
-            },
-        )
-        .await;
+        let each_once = Load {
+            messages: load.domains,
+            at_a_time: 1,
+            ..load
+        };
+        ask(&contestant.target, each_once).await;
     } else if !load.stubborn && load.size < MIB {
         let messages = load.messages.min(load.at_a_time * load.per_session.min(20));
         timed(stage, contestant, Load { messages, ..load }).await;
@@ -148,7 +144,9 @@ pub(crate) struct Toll {
 impl Book {
     pub(crate) fn toll(&self, messages: usize) -> Toll {
         Toll {
-            lost: messages - self.taken.len(),
+            lost: (0..messages as u64)
+                .filter(|number| !self.taken.contains_key(number))
+                .count(),
             doubled: self.taken.values().filter(|times| **times > 1).count(),
             corrupted: self.corrupted,
         }
