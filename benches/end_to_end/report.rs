@@ -127,12 +127,15 @@ impl Table {
         }
     }
 
-    /// Targets that were not reached.
-    pub(crate) fn missed(&self) -> Vec<String> {
-        let missed = self.targets.iter().filter(|target| !target.reached);
-        let lines = missed.map(|target| {
+    /// Targets that were reached, or those that were not, a line each.
+    pub(crate) fn lines(&self, reached: bool) -> Vec<String> {
+        let targets = self
+            .targets
+            .iter()
+            .filter(|target| target.reached == reached);
+        let lines = targets.map(|target| {
             let (workload, what, wanted) = (&self.workload, target.what, &target.wanted);
-            format!("{workload}: {what} {} ({wanted})", show(target.measured))
+            format!("`{workload}`: {what} {} ({wanted})", show(target.measured))
         });
         lines.collect()
     }

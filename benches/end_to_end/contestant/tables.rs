@@ -89,7 +89,7 @@ pub(crate) fn tlspol(stage: &Stage) -> Result<Contestant, String> {
     let port = free_port();
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
-        "server:\n  address: 127.0.0.1:{port}\n  prefetch: false\n  cache-file: {}/cache.db\n\
+        "server:\n  address: 127.0.0.1:{port}\n  log-level: warn\n  prefetch: false\n  cache-file: {}/cache.db\n\
          dns:\n  address: {}\n",
         folder.path().display(),
         stage.names().address()
