@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::contestant::broken::Flaw;
+
 /// Measures waxseal between a load generator and a TLS sink.
 #[derive(Parser, Debug)]
 pub(crate) struct Args {
@@ -41,9 +43,15 @@ pub(crate) enum Role {
     Sink {
         port: u16,
         /// Breaks connections at random, by this seed.
-        #[arg(long)]
-        chaos: Option<u64>,
+        #[arg(long, requires = "odds")]
+        seed: Option<u64>,
+        /// One step in so many.
+        #[arg(long, requires = "seed")]
+        odds: Option<u32>,
     },
+    /// The minimal policy table.
+    #[command(hide = true)]
+    Echo { port: u16 },
     /// The minimal proxy.
     #[command(hide = true)]
     Floor {
@@ -51,6 +59,9 @@ pub(crate) enum Role {
         sink: SocketAddr,
         #[arg(long)]
         pool: bool,
+        /// What it does wrong.
+        #[arg(long)]
+        flaw: Option<Flaw>,
     },
 }
 
@@ -61,16 +72,30 @@ pub(crate) enum Workload {
     One,
     /// 4 KiB, 20 messages per connection, 50 at a time.
     Twenty,
-    /// The same, to 100 domains on one MX in turn.
+    /// As `twenty`, to 100 domains on one MX in turn.
     Domains,
+    /// As `twenty`, to 1,000 domains on one MX in turn.
+    Thousand,
+    /// As `twenty`, waxseal with one runtime thread and with one for each processor.
+    Threads,
     /// 10 MiB, 8 at a time.
     Bulk,
+    /// One message of 1 GiB.
+    Huge,
     /// 4 KiB, one session at a time.
     Latency,
     /// 4 KiB, 1 message per connection, and the MTA chooses the MX.
     Chosen,
-    /// 2,000 idle sessions.
+    /// 2,000 idle sessions, KiB of resident memory for each.
     Idle,
-    /// A sink that closes, stalls and resets at random.
+    /// 4 KiB, 20 messages per connection, to Postfix, which hands on what it has queued: until the sink has it.
+    Front,
+    /// 16 clients ask a policy table for domains whose answers it knows.
+    Table16,
+    /// 64 clients ask a policy table for domains whose answers it knows.
+    Table64,
+    /// A sink that closes, stalls, resets or says 421 at one step in 60; who sends tries again until there is a 250.
     Chaos,
+    /// The same, and contestants that are broken on purpose: the run fails unless it notices.
+    Broken,
 }

@@ -1,5 +1,10 @@
 //! The load generator: sessions of an MTA that pipelines, so many at a time.
 
+pub(crate) mod asking;
+pub(crate) mod body;
+pub(crate) mod huge;
+pub(crate) mod idle;
+
 use std::io::{Error, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::contestant::DOMAINS;
-use crate::sink::first_line;
+use crate::load::body::Body;
+use crate::stage::DOMAINS;
 use crate::wire::{Wire, connect, greet, greet_sealed};
 
 /// Whom the load meets, and how.
@@ -30,6 +35,8 @@ pub(crate) enum Way {
     Tls(TlsConnector),
     /// Through SOCKS 5 to this address.
     Socks(SocketAddr),
+    /// Not at all: this policy table is asked.
+    Asking(&'static str),
 }
 
 /// What is sent.
@@ -60,7 +67,7 @@ const TRIES: usize = 200;
 struct Sender {
     target: Target,
     load: Load,
-    body: Vec<u8>,
+    body: Body,
     next: AtomicU64,
 }
 
@@ -69,7 +76,7 @@ pub(crate) async fn send(target: &Target, load: Load) -> Sent {
     let sender = Arc::new(Sender {
         target: target.clone(),
         load,
-        body: body(load.size),
+        body: Body::new(load.size),
         next: AtomicU64::new(0),
     });
     let began = Instant::now();
@@ -85,17 +92,6 @@ pub(crate) async fn send(target: &Target, load: Load) -> Sent {
     }
     sent.elapsed = began.elapsed();
     sent
-}
-
-fn body(size: usize) -> Vec<u8> {
-    let line = b"The quick brown fox jumps over the lazy dog, and then sits down for a while.\r\n";
-    let mut body: Vec<u8> = line.iter().copied().cycle().take(size - 2).collect();
-    // What was cut must not end in the CR of a line.
-    if body.ends_with(b"\r") {
-        body.pop();
-    }
-    body.extend_from_slice(b"\r\n..a line that begins with a dot\r\n");
-    body
 }
 
 impl Sender {
@@ -142,10 +138,7 @@ impl Sender {
             refused = refused.and(wire.expect(class).await);
         }
         refused?;
-        let mut content = first_line(number, &self.body).into_bytes();
-        content.extend_from_slice(&self.body);
-        content.extend_from_slice(b".\r\n");
-        wire.send(&content).await?;
+        self.body.send(wire, number).await?;
         wire.expect(2).await
     }
 }
@@ -161,6 +154,7 @@ pub(crate) async fn open(target: &Target) -> Result<Wire> {
     match &target.way {
         Way::Plain => greet(connect(target.address).await?).await,
         Way::Tls(tls) => greet_sealed(target.address, tls).await,
+        Way::Asking(_) => Err(Error::other("it takes no mail")),
         Way::Socks(sink) => greet(socks(target.address, *sink).await?).await,
     }
 }

@@ -1,7 +1,10 @@
 //! Child processes, and what the system knows of them.
 
+pub(crate) mod calls;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write, stdin};
+use std::iter::Sum;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,7 +14,11 @@ use std::time::Duration;
 const TICKS: f64 = 100.0;
 
 /// A process that does not outlive the bench.
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    /// It ends its own children, if it is asked to.
+    gentle: bool,
+}
 
 /// Seconds of CPU.
 #[derive(Clone, Copy, Default, Debug)]
@@ -23,7 +30,17 @@ pub(crate) struct Cpu {
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        Self(child.spawn().unwrap())
+        Self {
+            child: child.spawn().unwrap(),
+            gentle: false,
+        }
+    }
+
+    /// One with children of its own.
+    pub(crate) fn gentle(command: &mut Command) -> Self {
+        let mut process = Self::start(command);
+        process.gentle = true;
+        process
     }
 
     /// This program in one of its other roles.
@@ -33,53 +50,107 @@ impl Process {
 
     /// What the process answers to a word.
     pub(crate) fn ask(&mut self, word: &str) -> String {
-        writeln!(self.0.stdin.as_mut().unwrap(), "{word}").unwrap();
+        writeln!(self.child.stdin.as_mut().unwrap(), "{word}").unwrap();
         let mut answer = String::new();
-        let mut from = BufReader::new(self.0.stdout.as_mut().unwrap());
+        let mut from = BufReader::new(self.child.stdout.as_mut().unwrap());
         from.read_line(&mut answer).unwrap();
         answer
     }
 
+    /// That of all it has done, and of its children, those that have ended included.
     pub(crate) fn cpu(&self) -> Cpu {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        let seconds = |at: usize| fields[at].parse::<f64>().unwrap() / TICKS;
-        Cpu {
-            user: seconds(11),
-            system: seconds(12),
-        }
+        self.family().iter().map(|stat| stat.cpu).sum()
+    }
+
+    /// The numbers of it and of its children.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.family().iter().map(|stat| stat.number).collect()
+    }
+
+    fn family(&self) -> Vec<Stat> {
+        let own = self.child.id();
+        let processes = fs::read_dir("/proc").unwrap();
+        let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let all = numbers.filter_map(Stat::of);
+        all.filter(|stat| stat.number == own || stat.parent == own)
+            .collect()
     }
 
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let mut lines = status.lines();
-        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        self.status("VmRSS:")
+    }
+
+    /// The most that it has been, in KiB.
+    pub(crate) fn peak(&self) -> f64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.split_whitespace().next());
         number.unwrap().parse().unwrap()
     }
 }
 
+/// What of `/proc/PID/stat` counts.
+struct Stat {
+    number: u32,
+    parent: u32,
+    /// Its own, and that of its children that have ended.
+    cpu: Cpu,
+}
+
+impl Stat {
+    /// None of a process that is gone.
+    fn of(number: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let seconds = |at: usize| Some(fields.get(at)?.parse::<f64>().ok()? / TICKS);
+        Some(Self {
+            number,
+            parent: fields.get(1)?.parse().ok()?,
+            cpu: Cpu {
+                user: seconds(11)? + seconds(13)?,
+                system: seconds(12)? + seconds(14)?,
+            },
+        })
+    }
+}
+
+impl Sum for Cpu {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, cpu| Self {
+            user: sum.user + cpu.user,
+            system: sum.system + cpu.system,
+        })
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
+        let number = self.child.id().to_string();
+        let asked = self.gentle
+            && Command::new("kill")
+                .arg(&number)
+                .status()
+                .is_ok_and(|done| done.success());
+        if !asked {
+            let _ended = self.child.kill();
+        }
+        let _reaped = self.child.wait();
     }
 }
 
 /// Answers each line on stdin with a line on stdout, and ends with stdin.
-pub(crate) fn obey(answer: impl Fn() -> String + Send + 'static) {
+pub(crate) fn obey(answer: impl Fn(&str) -> String + Send + 'static) {
     thread::spawn(move || {
         for line in stdin().lines() {
-            if line.is_err() {
+            let Ok(line) = line else {
                 break;
-            }
-            println!("{}", answer());
+            };
+            println!("{}", answer(&line));
         }
         std::process::exit(0);
     });

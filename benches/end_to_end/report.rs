@@ -1,21 +1,31 @@
 //! The result: medians, their spread, and the ratios that were aimed at.
 
+pub(crate) mod machine;
+pub(crate) mod targets;
+
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Workload;
-use crate::targets::{Measure, Target, Wanted, rate, targets};
+use crate::report::targets::{Measure, Target, Wanted, queries, rate, targets};
 
 /// One turn of one contestant. CPU in microseconds a message, times in milliseconds, memory in KiB a session.
 #[derive(Serialize, Default, Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) rate: f64,
+    /// A second.
+    pub(crate) queries: f64,
+    /// A second, of large messages.
+    pub(crate) megabytes: f64,
     pub(crate) user: f64,
     pub(crate) system: f64,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) failed: f64,
+    /// A message.
+    pub(crate) calls: f64,
     /// To the sink.
     pub(crate) connections: f64,
     pub(crate) before_rcpt: f64,
@@ -23,24 +33,36 @@ pub(crate) struct Sample {
     pub(crate) after_large: f64,
     /// In MiB, at the end.
     pub(crate) resident: f64,
+    /// The most resident memory, in MiB, and what of it a large message brought.
+    pub(crate) peak: f64,
+    pub(crate) grown: f64,
+    /// Messages, by what a broken contestant did to them.
+    pub(crate) lost: f64,
+    pub(crate) doubled: f64,
+    pub(crate) corrupted: f64,
 }
 
-/// What is shown of a sample.
-const COLUMNS: [(&str, Measure); 7] = [
+/// What is shown of a sample, where it is more than nothing for one contestant at least.
+const COLUMNS: [(&str, Measure); 19] = [
     ("messages/s", rate),
+    ("queries/s", queries),
+    ("MB/s", |sample| sample.megabytes),
     ("user us", |sample| sample.user),
     ("system us", |sample| sample.system),
+    ("system calls", |sample| sample.calls),
     ("p50 ms", |sample| sample.p50),
     ("p99 ms", |sample| sample.p99),
     ("connections to the MX", |sample| sample.connections),
     ("tries that failed", |sample| sample.failed),
-];
-
-const MEMORY: [(&str, Measure); 4] = [
     ("before RCPT", |sample| sample.before_rcpt),
     ("with an MX", |sample| sample.with_mx),
     ("after 256 KiB", |sample| sample.after_large),
     ("resident MiB", |sample| sample.resident),
+    ("peak MiB", |sample| sample.peak),
+    ("MiB more than before", |sample| sample.grown),
+    ("lost", |sample| sample.lost),
+    ("doubled", |sample| sample.doubled),
+    ("corrupted", |sample| sample.corrupted),
 ];
 
 /// A target, what was measured, and whether that is enough.
@@ -60,7 +82,7 @@ pub(crate) struct Table {
     contestants: Vec<(&'static str, Vec<Sample>)>,
     targets: Vec<Met>,
     #[serde(skip)]
-    kind: Workload,
+    pub(crate) kind: Workload,
 }
 
 impl Table {
@@ -91,6 +113,31 @@ impl Table {
             .iter()
             .filter_map(|target| self.met(target))
             .collect();
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.contestants.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// They were counted once for all rounds.
+    pub(crate) fn set_calls(&mut self, of: &str, calls: f64) {
+        let found = self.contestants.iter_mut().find(|(name, _)| *name == of);
+        for sample in found.into_iter().flat_map(|(_, samples)| samples) {
+            sample.calls = calls;
+        }
+    }
+
+    /// Targets that were reached, or those that were not, a line each.
+    pub(crate) fn lines(&self, reached: bool) -> Vec<String> {
+        let targets = self
+            .targets
+            .iter()
+            .filter(|target| target.reached == reached);
+        let lines = targets.map(|target| {
+            let (workload, what, wanted) = (&self.workload, target.what, &target.wanted);
+            format!("`{workload}`: {what} {} ({wanted})", show(target.measured))
+        });
+        lines.collect()
     }
 
     fn samples(&self, name: &str) -> Option<&[Sample]> {
@@ -134,28 +181,11 @@ fn spread(mut values: Vec<f64>) -> Option<(f64, f64, f64)> {
 impl fmt::Display for Table {
     /// Markdown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = match self.kind {
-            Workload::Idle => MEMORY.as_slice(),
-            _ => COLUMNS.as_slice(),
-        };
         writeln!(f, "### {}, {} at a turn\n", self.workload, self.messages)?;
-        let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-        writeln!(f, "| | {} |", heads.join(" | "))?;
-        writeln!(f, "| --- |{}", " --- |".repeat(columns.len()))?;
-        for (name, samples) in &self.contestants {
-            write!(f, "| {name} |")?;
-            for (_, measure) in columns {
-                let values = samples.iter().map(measure).collect();
-                let (middle, least, most) = spread(values).ok_or(fmt::Error)?;
-                // Nothing happened, or there is no process to look at.
-                if most == 0.0 {
-                    write!(f, " - |")?;
-                    continue;
-                }
-                write!(f, " {} ({} to {}) |", show(middle), show(least), show(most))?;
-            }
-            writeln!(f)?;
+        if let Some(load) = self.kind.to_possible_value() {
+            writeln!(f, "{}.\n", load.get_help().unwrap_or_default())?;
         }
+        self.write_samples(f)?;
         if self.targets.is_empty() {
             return Ok(());
         }
@@ -165,12 +195,38 @@ impl fmt::Display for Table {
         )?;
         for target in &self.targets {
             let met = if target.reached { "yes" } else { "no" };
-            let (what, wanted) = (target.what, &target.wanted);
-            writeln!(
-                f,
-                "| {what} | {wanted} | {} | {met} |",
-                show(target.measured)
-            )?;
+            let (what, wanted, measured) = (target.what, &target.wanted, show(target.measured));
+            writeln!(f, "| {what} | {wanted} | {measured} | {met} |")?;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn write_samples(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = || self.contestants.iter().flat_map(|(_, samples)| samples);
+        let happened = |(_, measure): &&(&str, Measure)| all().any(|sample| measure(sample) != 0.0);
+        let columns: Vec<_> = COLUMNS.iter().filter(happened).collect();
+        let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+        writeln!(f, "| | {} |", heads.join(" | "))?;
+        writeln!(f, "| --- |{}", " --- |".repeat(columns.len()))?;
+        for (name, samples) in &self.contestants {
+            write!(f, "| {name} |")?;
+            for (_, measure) in &columns {
+                let values = samples.iter().map(measure).collect();
+                let (middle, least, most) = spread(values).ok_or(fmt::Error)?;
+                // Nothing happened, or there is no process to look at.
+                if most == 0.0 {
+                    write!(f, " - |")?;
+                    continue;
+                }
+                write!(f, " {}", show(middle))?;
+                if least < most {
+                    write!(f, " ({} to {})", show(least), show(most))?;
+                }
+                write!(f, " |")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

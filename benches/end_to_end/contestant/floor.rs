@@ -8,22 +8,25 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
+use crate::contestant::broken::{self, Flaw};
+use crate::contestant::proxied::Pool;
 use crate::process;
-use crate::proxied::Pool;
 use crate::tls;
 use crate::wire::{Wire, greet_sealed};
 
 const CHUNK: usize = 64 * 1024;
 
-pub(crate) async fn serve(port: u16, sink: SocketAddr, pooled: bool) {
-    process::obey(String::new);
+pub(crate) async fn serve(port: u16, sink: SocketAddr, pooled: bool, flaw: Option<Flaw>) {
+    process::obey(|_| String::new());
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let tls = tls::connector();
     let pool = Arc::new(Pool::new(sink, tls.clone()));
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, pool) = (tls.clone(), Arc::clone(&pool));
         tokio::spawn(async move {
-            if pooled {
+            if let Some(flaw) = flaw {
+                broken::session(flaw, stream, sink, &tls).await
+            } else if pooled {
                 pool.session(stream).await
             } else {
                 copy(stream, sink, &tls).await

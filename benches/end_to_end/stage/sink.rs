@@ -1,7 +1,7 @@
 //! The mail server at the end: STARTTLS, PIPELINING, and a book of what it took.
 //!
-//! A message says its number and the sum of number and body in its first header line. `report` on stdin has the book
-//! printed as JSON, and begun anew; the end of stdin is the end of the sink.
+//! A message says its number and the sum of number and body in its first header line. `taken` on stdin has the
+//! number of messages printed, `report` the book as JSON, which is begun anew; the end of stdin is the end of the sink.
 
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
@@ -14,43 +14,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use waxseal::smtp::data::{DataScanner, Status};
 
-use crate::chaos::Whim;
+use crate::load::body::MARK;
 use crate::process;
+use crate::stage::chaos::{Chaos, Whim};
 use crate::tls;
 use crate::wire::Wire;
 
 const PLAIN: &str = "250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 STARTTLS\r\n";
 const SEALED: &str =
     "250-sink.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n";
-const MARK: &str = "X-Sum: ";
-
 /// What the sink took.
 #[derive(Serialize, Deserialize, Default, Debug)]
 pub(crate) struct Book {
     /// The number of each message whose `250` was sent, and how often.
     pub(crate) taken: HashMap<u64, u32>,
     /// Messages whose sum is wrong.
-    pub(crate) corrupted: u64,
+    pub(crate) corrupted: usize,
     /// Connections.
     pub(crate) connections: u64,
-}
-
-/// The first line of a message, with the sum of its number, its body and the end of data.
-pub(crate) fn first_line(number: u64, body: &[u8]) -> String {
-    let mut sum = Crc::new();
-    sum.update(&number.to_le_bytes());
-    sum.update(body);
-    sum.update(b".\r\n");
-    format!("{MARK}{number} {:08x}\r\n\r\n", sum.sum())
 }
 
 struct Sink {
     tls: TlsAcceptor,
     book: Mutex<Book>,
-    chaos: Option<u64>,
+    chaos: Option<Chaos>,
 }
 
-pub(crate) async fn serve(port: u16, chaos: Option<u64>) {
+pub(crate) async fn serve(port: u16, chaos: Option<Chaos>) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let sink = Arc::new(Sink {
         tls: tls::acceptor(),
@@ -58,8 +48,12 @@ pub(crate) async fn serve(port: u16, chaos: Option<u64>) {
         chaos,
     });
     let book = Arc::clone(&sink);
-    process::obey(move || {
-        serde_json::to_string(&std::mem::take(&mut *book.book.lock().unwrap())).unwrap()
+    process::obey(move |word| {
+        let mut book = book.book.lock().unwrap();
+        match word {
+            "taken" => book.taken.len().to_string(),
+            _ => serde_json::to_string(&std::mem::take(&mut *book)).unwrap(),
+        }
     });
     while let Ok((stream, _)) = listener.accept().await {
         let sink = Arc::clone(&sink);

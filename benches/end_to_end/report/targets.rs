@@ -28,6 +28,10 @@ pub(crate) fn rate(sample: &Sample) -> f64 {
     sample.rate
 }
 
+pub(crate) fn queries(sample: &Sample) -> f64 {
+    sample.queries
+}
+
 fn cpu(sample: &Sample) -> f64 {
     sample.user + sample.system
 }
@@ -104,7 +108,22 @@ pub(crate) fn targets(workload: Workload) -> Vec<Target> {
             ),
             at_most("MiB resident in all", |sample| sample.resident, 60.0),
         ],
-        Workload::Chaos => Vec::new(),
+        Workload::Huge => vec![at_most(
+            "MiB that resident memory grows by",
+            |sample| sample.grown,
+            1.0,
+        )],
+        Workload::Front => front(),
+        Workload::Table16 => table(),
+        Workload::Table64 => {
+            let p99 = at_most("p99 ms", |sample| sample.p99, 1.0);
+            table()
+                .into_iter()
+                .chain([Target { of: TABLE, ..p99 }])
+                .collect()
+        }
+        Workload::Broken => broken(),
+        Workload::Thousand | Workload::Threads | Workload::Chaos => Vec::new(),
     }
 }
 
@@ -126,4 +145,79 @@ fn chosen() -> Vec<Target> {
     ];
     let of = "waxseal-socks5";
     targets.map(|target| Target { of, ..target }).into()
+}
+
+fn front() -> Vec<Target> {
+    let targets = [
+        against(
+            "messages/s of Postfix's own TLS",
+            "postfix",
+            rate,
+            AtLeast(1.40),
+        ),
+        against("CPU of Postfix's own TLS", "postfix", cpu, AtMost(0.75)),
+        against(
+            "messages/s of Postfix in plaintext",
+            "postfix-plain",
+            rate,
+            AtLeast(0.95),
+        ),
+    ];
+    let of = "postfix-waxseal";
+    targets.map(|target| Target { of, ..target }).into()
+}
+
+const TABLE: &str = "waxseal-socketmap";
+
+fn table() -> Vec<Target> {
+    let resolver = "mta-sts-resolver";
+    let targets = [
+        against(
+            "queries/s of postfix-tlspol",
+            "tlspol",
+            queries,
+            AtLeast(1.4),
+        ),
+        against("queries/s of a bare server", "echo", queries, AtLeast(0.85)),
+        against(
+            "queries/s of postfix-mta-sts-resolver",
+            resolver,
+            queries,
+            AtLeast(4.0),
+        ),
+        at_most("CPU, us a query", cpu, 8.5),
+    ];
+    targets
+        .map(|target| Target {
+            of: TABLE,
+            ..target
+        })
+        .into()
+}
+
+/// The bench sees what each of them breaks.
+fn broken() -> Vec<Target> {
+    let seen = |what, of, measure| Target {
+        what,
+        of,
+        to: None,
+        measure,
+        wanted: AtLeast(1.0),
+    };
+    let lost: Measure = |sample| sample.lost;
+    vec![
+        seen(
+            "lost by one that acknowledges early",
+            "acknowledges-early",
+            lost,
+        ),
+        seen(
+            "corrupted by one that flips a bit",
+            "flips-a-bit",
+            |sample| sample.corrupted,
+        ),
+        seen("doubled by one that sends twice", "sends-twice", |sample| {
+            sample.doubled
+        }),
+    ]
 }

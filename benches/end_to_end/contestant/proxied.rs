@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use waxseal::smtp::data::{DataScanner, Status};
 
-use crate::floor::welcome;
+use crate::contestant::floor::welcome;
 use crate::wire::{Wire, greet_sealed};
 
 pub(crate) struct Pool {
@@ -66,7 +66,8 @@ async fn transaction(first: Vec<u8>, client: &mut Wire, upstream: &mut Wire) -> 
     replies(1, client, upstream).await
 }
 
-async fn replies(number: usize, client: &mut Wire, upstream: &mut Wire) -> Result<()> {
+/// Hands so many on.
+pub(crate) async fn replies(number: usize, client: &mut Wire, upstream: &mut Wire) -> Result<()> {
     let mut replies = Vec::new();
     for _ in 0..number {
         replies.extend(upstream.reply().await?.1);

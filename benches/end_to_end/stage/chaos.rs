@@ -9,26 +9,32 @@ use tokio::io::AsyncWriteExt;
 
 use crate::wire::Wire;
 
-/// One step in so many goes wrong.
-const ODDS: u32 = 60;
+/// What may go wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chaos {
+    pub(crate) seed: u64,
+    /// One step in so many.
+    pub(crate) odds: u32,
+}
+
 /// Longer than waxseal waits under chaos.
-const STALL: Duration = Duration::from_secs(4);
+const STALL: Duration = Duration::from_secs(2);
 
 /// What chance has in store for one connection.
-pub(crate) struct Whim(Option<StdRng>);
+pub(crate) struct Whim(Option<(StdRng, u32)>);
 
 impl Whim {
-    /// That of the connection with this number; without a seed nothing ever happens.
-    pub(crate) fn new(seed: Option<u64>, number: u64) -> Self {
-        Self(seed.map(|seed| StdRng::seed_from_u64(seed ^ (number << 20))))
+    /// That of the connection with this number; without chaos nothing ever happens.
+    pub(crate) fn new(chaos: Option<Chaos>, number: u64) -> Self {
+        Self(chaos.map(|Chaos { seed, odds }| (StdRng::seed_from_u64(seed ^ (number << 20)), odds)))
     }
 
     /// Goes on, or ends the connection: closed, reset, or after a long silence.
     pub(crate) async fn strike(&mut self, wire: &mut Wire) -> Result<()> {
-        let Some(chance) = &mut self.0 else {
+        let Some((chance, odds)) = &mut self.0 else {
             return Ok(());
         };
-        if !chance.random_ratio(1, ODDS) {
+        if !chance.random_ratio(1, *odds) {
             return Ok(());
         }
         match chance.random_range(0..4) {
