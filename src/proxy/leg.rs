@@ -5,6 +5,7 @@
 //! one `Outcome`, also when it is dropped half-way because the MTA went away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -16,12 +17,15 @@ use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
 use crate::policy::verdict::{Policy, Verdict};
 use crate::proxy::chosen::Chosen;
 use crate::proxy::gate::Gate;
-use crate::proxy::opener::Stop;
+use crate::proxy::opener::{Patience, Stop};
 use crate::proxy::settings::SealReply;
 use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, Follows, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
+
+/// Legs of one message wait for each other, and keep connections meanwhile. So they wait for room no longer than this.
+const NOT_ALONE: Duration = Duration::from_secs(5);
 
 /// One leg.
 pub(super) struct Leg {
@@ -33,6 +37,8 @@ pub(super) struct Leg {
     destination: Destination,
     sender: Option<Destination>,
     started: Instant,
+    /// How long it waits for room at most, where the operator has set limits.
+    patience: Duration,
     state: State,
     policy: Policy,
     decision: Option<Arc<Decision>>,
@@ -72,6 +78,7 @@ impl Leg {
             destination,
             sender: mail.path.domain().cloned(),
             started: Instant::now(),
+            patience: Duration::MAX,
             state: State::New,
             policy: Policy::Opportunistic,
             decision: None,
@@ -86,6 +93,11 @@ impl Leg {
     /// Whose leg this is.
     pub(super) fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// Tells it that it has a message together with others.
+    pub(super) fn is_not_alone(&mut self) {
+        self.patience = NOT_ALONE;
     }
 
     /// Recipients that the MX has accepted.
@@ -179,12 +191,13 @@ impl Leg {
             }
         };
         let (gate, trail) = (&self.gate, &mut self.trail);
+        let until = Patience::new(deadline, self.patience);
         match &self.chosen {
             Some(chosen) => {
                 let facts = &decision.facts;
                 gate.present(chosen, plan, facts, envelope, trail).await
             }
-            None => gate.introduce(plan, envelope, deadline, trail).await,
+            None => gate.introduce(plan, envelope, until, trail).await,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -17,6 +18,7 @@ use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
 use crate::policy::verdict::{Candidate, Plan, Policy};
+use crate::proxy::caps::{Admitted, Place};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
 use crate::proxy::trail::Trail;
@@ -33,8 +35,29 @@ pub(super) struct Attempt<'p> {
 }
 
 impl Attempt<'_> {
-    fn target(&self) -> SocketAddr {
+    pub(super) fn target(&self) -> SocketAddr {
         (self.peer.address, self.port).into()
+    }
+}
+
+/// Until when a message is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// An MX must have taken its envelope.
+    pub(super) ready: Instant,
+    /// It waits for room, where the operator has set limits. After that the next MX is tried.
+    pub(super) room: Instant,
+}
+
+impl Patience {
+    /// Three quarters of the time are left for hosts, also for the first one, whose share is at least half of it.
+    pub(super) fn new(ready: Instant, for_room: Duration) -> Self {
+        let now = Instant::now();
+        let quarter = ready.saturating_duration_since(now) / 4;
+        Self {
+            ready,
+            room: now + quarter.min(for_room),
+        }
     }
 }
 
@@ -138,7 +161,7 @@ fn in_turn(addresses: &[IpAddr]) -> Vec<IpAddr> {
 }
 
 impl Gate {
-    /// Finds the MX that proves what the plan asks for and takes the envelope, before `deadline`.
+    /// Finds the MX that proves what the plan asks for and takes the envelope, in time.
     ///
     /// While others are left to try, an attempt gets half of the time that is left: a host that accepts
     /// connections and then says nothing must not keep the next one from its turn.
@@ -146,7 +169,7 @@ impl Gate {
         &self,
         plan: &Plan,
         envelope: &Envelope<'_>,
-        deadline: Instant,
+        until: Patience,
         trail: &mut Trail,
     ) -> Result<Begun, Stop> {
         let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
@@ -158,9 +181,10 @@ impl Gate {
         }
         let mut rest = attempts.iter();
         while let Some(attempt) = rest.next() {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = until.ready.saturating_duration_since(Instant::now());
             let share = if rest.len() == 0 { left } else { left / 2 };
-            match timeout(share, self.try_to_begin(attempt, envelope, trail)).await {
+            let begun = self.try_to_begin(attempt, envelope, until.room, trail);
+            match timeout(share, begun).await {
                 Ok(Ok(begun)) => return Ok(begun),
                 Ok(Err(Tried::Settled(stop))) => return Err(stop),
                 Ok(Err(Tried::NextHost(stop))) => worst.note(stop),
@@ -178,9 +202,14 @@ impl Gate {
 
     /// Gives up on a host that did not get ready within its share of the time.
     fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Failure {
-        let peer = &attempt.peer;
         self.dead.note(attempt.target());
-        let failure = peer.failure(Fault::TimedOut(Phase::Opening));
+        let failure = attempt.peer.failure(Fault::TimedOut(Phase::Opening));
+        self.not_opened(attempt, failure, trail)
+    }
+
+    /// Records an attempt that has come to nothing.
+    fn not_opened(&self, attempt: &Attempt<'_>, failure: Failure, trail: &mut Trail) -> Failure {
+        let peer = &attempt.peer;
         self.observer.record(Event::Attempt(peer, Some(&failure)));
         trail.failed(peer, &failure);
         failure
@@ -190,26 +219,33 @@ impl Gate {
         &self,
         attempt: &Attempt<'_>,
         envelope: &Envelope<'_>,
+        room: Instant,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
-        if let Some(ready) = self.rested(attempt) {
-            trail.ready(&ready);
-            match self.begin(ready, attempt, envelope, trail).await {
-                // It has gone stale: nothing was lost, and the MTA need not know.
-                Err(Tried::NextHost(Stop::Host(..))) => {}
-                Err(Tried::NextHost(Stop::Replied(_, reply))) if reply.code() == 421 => {}
-                begun => return begun,
+        let policy = attempt.requirement.policy;
+        let next = |failure| Tried::NextHost(Stop::Host(policy, failure));
+        let admitted = self.admit(attempt, room).await;
+        let admitted = admitted.map_err(|failure| self.not_opened(attempt, failure, trail));
+        let place = match admitted.map_err(next)? {
+            Admitted::Afresh(place) => place,
+            Admitted::Again(ready) => {
+                trail.ready(&ready);
+                match self.begin(ready, attempt, envelope, trail).await {
+                    // It has gone stale: nothing was lost, and the MTA need not know.
+                    Err(Tried::NextHost(Stop::Host(..))) => {}
+                    Err(Tried::NextHost(Stop::Replied(_, reply))) if reply.code() == 421 => {}
+                    begun => return begun,
+                }
+                let place = self.place(&attempt.peer, attempt.port, room).await;
+                place.map_err(|failure| next(self.not_opened(attempt, failure, trail)))?
             }
-        }
-        let ready = self
-            .attempt(attempt, trail)
-            .await
-            .map_err(|failure| Tried::NextHost(Stop::Host(attempt.requirement.policy, failure)))?;
+        };
+        let ready = self.attempt(attempt, place, trail).await.map_err(next)?;
         self.begin(ready, attempt, envelope, trail).await
     }
 
     /// A connection that has carried a message before and proves what this one asks for.
-    fn rested(&self, attempt: &Attempt<'_>) -> Option<Ready> {
+    pub(super) fn rested(&self, attempt: &Attempt<'_>) -> Option<Ready> {
         let Attempt {
             peer, requirement, ..
         } = attempt;
@@ -253,11 +289,14 @@ impl Gate {
     }
 
     /// Makes one attempt, and a second one in plaintext where the requirement allows that.
-    async fn attempt(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Ready, Failure> {
+    async fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        place: Option<Place>,
+        trail: &mut Trail,
+    ) -> Result<Ready, Failure> {
         let Attempt {
-            peer,
-            port,
-            requirement,
+            peer, requirement, ..
         } = attempt;
         if self.dead.knows(attempt.target()) {
             let fault = Fault::Unreachable(Unreached::Lately);
@@ -265,7 +304,7 @@ impl Gate {
             trail.failed(peer, &failure);
             return Err(failure);
         }
-        let first = self.open(peer, *port, requirement).await;
+        let first = self.open(attempt, Starttls::IfOffered, place.clone()).await;
         let first = self.tried(peer, first, trail);
         // The second try is a fresh connection: what a failed handshake leaves behind is not SMTP.
         match first {
@@ -273,9 +312,7 @@ impl Gate {
                 fault: Fault::Handshake(_),
                 ..
             }) if self.falls_back(requirement) => {
-                let second = self
-                    .open_with(peer, *port, requirement, Starttls::NotAfterFailure)
-                    .await;
+                let second = self.open(attempt, Starttls::NotAfterFailure, place).await;
                 self.tried(peer, second, trail)
             }
             other => other,
@@ -315,7 +352,6 @@ mod tests {
     use crate::policy::handshake::TlsVersion;
     use crate::policy::requirement::{Demand, Mode};
     use crate::policy::verdict::Way;
-    use std::time::Duration;
 
     const WARM: &str = "7.7.7.7:25";
 

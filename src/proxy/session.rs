@@ -250,6 +250,10 @@ impl Driver {
                 }
             }
         }
+        if self.transaction.legs.len() > 1 {
+            let legs = self.transaction.legs.iter_mut();
+            legs.for_each(Leg::is_not_alone);
+        }
         let asked = self.transaction.legs.iter_mut().map(|leg| {
             let mine: Vec<&Recipient> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
             let mail = &mail;

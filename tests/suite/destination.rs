@@ -1,0 +1,247 @@
+//! `[[destination]]`: no more connections and messages at a time than the operator allows, and nothing is lost.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::support::mta::{Dialect, Mta};
+use crate::support::mx::{Act, Answer, Mx, Script, StartTls, reply};
+use crate::support::world::{BODY, BOTH, World, is, status};
+
+/// A quarter of it is how long mail waits for room.
+const SHORT: &str = "timeouts = { ready = '2s' }";
+
+/// A limit for the MX of `a.test`, and idle connections as by default in life.
+fn limits(limits: &str) -> String {
+    format!("pool = {{ idle = '1h' }}\ndestination = [{{ mx = ['mx.a.test'], {limits} }}]")
+}
+
+/// One that takes a moment for each message.
+fn at_leisure() -> Script {
+    Script {
+        end_of_data: reply(250, "2.0.0 OK: queued")
+            .after(Duration::from_millis(20))
+            .into(),
+        ..Script::default()
+    }
+}
+
+/// The most connections that an MX has had at one time: from EHLO to QUIT.
+fn most_at_once(mx: &Mx) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for command in mx.record().commands {
+        match command.line.get(..4) {
+            Some("EHLO") => open += 1,
+            Some("QUIT") => open -= 1,
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
+/// Says MAIL and RCPT; the reply to the latter.
+async fn rcpt(mta: &mut Mta, to: &str) -> String {
+    assert_eq!(mta.command("MAIL FROM:<s@b.test>").await.code, 250);
+    mta.command(&format!("RCPT TO:<{to}>")).await.to_string()
+}
+
+#[tokio::test]
+async fn many_messages_share_the_connections_that_are_allowed() {
+    for (dialect, idle) in BOTH.into_iter().zip(["1h", "0s"]) {
+        let config = limits("connections = 2").replace("1h", idle);
+        let world = World::with(at_leisure(), &config).await;
+        let all = (0..20).map(|_| world.deliver(dialect, &["r@a.test"], BODY));
+        for sent in join_all(all).await {
+            assert_eq!(sent.end_codes(), [250]);
+        }
+        assert_eq!(world.mx[0].messages().len(), 20);
+        assert_eq!(most_at_once(&world.mx[0]), 2);
+    }
+}
+
+/// A session that keeps the one connection that is allowed in use.
+async fn holding<const N: usize>(world: &World<N>, to: &str) -> Mta {
+    let mut mta = world.mta(Dialect::Smtp).await;
+    let reply = rcpt(&mut mta, to).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    mta
+}
+
+#[tokio::test]
+async fn who_finds_no_connection_is_deferred_and_the_mx_is_not_taken_for_dead() {
+    let config = format!("{}\n{SHORT}", limits("connections = 1"));
+    let world = World::with(Script::default(), &config).await;
+    let mut first = holding(&world, "r@a.test").await;
+    let reply = world.send("r@a.test").await.to_string();
+    let expected = format!(
+        "451 4.4.5 mx.a.test[{}]: all connections are in use that [[destination]] mx.a.test allows (connections = 1); try again later, or raise the limit",
+        world.mx[0].ip()
+    );
+    assert!(reply.starts_with(&expected), "{reply}");
+    for family in ["attempts_total{result", "failures_total{reason"] {
+        let series = format!("waxseal_{family}=\"connection-limit\"}}");
+        assert!(is(world.house.metric(&series).await, 1), "{series}");
+    }
+    let waits = "waxseal_destination_wait_seconds_count";
+    assert!(is(world.house.metric(waits).await, 2));
+    // The connection in use becomes idle, and carries the next message.
+    assert_eq!(first.command("RSET").await.code, 250);
+    assert_eq!(world.send("r@a.test").await.code, 250);
+    assert_eq!(world.mx[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn who_waits_goes_on_as_soon_as_there_is_room() {
+    let world = World::with(Script::default(), &limits("connections = 1")).await;
+    let mut first = holding(&world, "r@a.test").await;
+    let mut second = world.mta(Dialect::Smtp).await;
+    assert_eq!(second.command("MAIL FROM:<s@b.test>").await.code, 250);
+    second.send(b"RCPT TO:<r@a.test>\r\n").await;
+    assert_eq!(first.command("QUIT").await.code, 221);
+    assert_eq!(second.read_reply().await.code, 250);
+    assert_eq!(world.mx[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn an_idle_connection_makes_room_for_another_mx_of_the_same_destination() {
+    let two = [("a.test", Script::default()), ("b.test", Script::default())];
+    let config = "pool = { idle = '1h' }
+        destination = [{ network = ['127.0.0.0/8'], connections = 1 }]";
+    let world = World::of(two, config).await;
+    for to in ["r@a.test", "r@b.test", "r@a.test"] {
+        assert_eq!(world.send(to).await.code, 250);
+    }
+    assert_eq!(world.mx[0].connections(), 2);
+    assert_eq!(world.mx[0].heard("QUIT"), 1);
+    assert_eq!(world.mx[1].heard("QUIT"), 1);
+}
+
+#[tokio::test]
+async fn each_destination_has_limits_of_its_own() {
+    let two = [("a.test", Script::default()), ("b.test", Script::default())];
+    let config = format!(
+        "destination = [
+            {{ mx = ['*.a.test'], connections = 1 }},
+            {{ network = ['127.0.0.0/8'], connections = 1 }},
+        ]\n{SHORT}"
+    );
+    let world = World::of(two, &config).await;
+    let _a = holding(&world, "r@a.test").await;
+    let _b = holding(&world, "r@b.test").await;
+    for to in ["r@a.test", "r@b.test"] {
+        assert_eq!(status(&world.send(to).await), "451 4.4.5", "{to}");
+    }
+}
+
+#[tokio::test]
+async fn the_next_mx_is_tried_when_there_was_no_room_at_the_first() {
+    let zone = "a.test MX 10 one.a.test\na.test MX 20 two.a.test
+        one.a.test A 127.1.3.1\ntwo.a.test A 127.1.3.2";
+    for (named, expected) in [("one.a.test", "250 2.0.0"), ("*.a.test", "451 4.4.5")] {
+        let config = format!("destination = [{{ mx = ['{named}'], connections = 1 }}]\n{SHORT}");
+        let mx = ["127.1.3.1", "127.1.3.2"].map(|ip| (ip, Script::default()));
+        let world = World::in_zone(zone, mx, &config).await;
+        let _held = holding(&world, "r@a.test").await;
+        assert_eq!(status(&world.send("r@a.test").await), expected, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_would_be_one_too_many_in_its_time_is_deferred() {
+    for dialect in BOTH {
+        let config = format!("{}\n{SHORT}", limits("messages = '2/1h'"));
+        let world = World::with(Script::default(), &config).await;
+        for _ in 0..2 {
+            let sent = world.deliver(dialect, &["r@a.test"], BODY).await;
+            assert_eq!(sent.end_codes(), [250]);
+        }
+        let third = world.deliver(dialect, &["r@a.test"], BODY).await;
+        let reply = third.rcpt[0].to_string();
+        assert!(
+            reply.contains("all messages have begun that [[destination]] mx.a.test allows (messages = \"2/1h\"); try again"),
+            "{reply}"
+        );
+        assert_eq!(status(&third.rcpt[0]), "451 4.4.5");
+        let series = "waxseal_failures_total{reason=\"message-limit\"}";
+        assert!(is(world.house.metric(series).await, 1));
+        assert_eq!(world.mx[0].connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn messages_wait_for_their_time() {
+    let world = World::with(Script::default(), &limits("messages = '1/100ms'")).await;
+    let all = (0..4).map(|_| world.send("r@a.test"));
+    for reply in join_all(all).await {
+        assert_eq!(reply.code, 250);
+    }
+    let commands = world.mx[0].record().commands;
+    let begun: Vec<_> = commands
+        .iter()
+        .filter(|command| command.line.starts_with("MAIL"))
+        .map(|command| command.at)
+        .collect();
+    assert_eq!(begun.len(), 4);
+    // What comes first may come late, so only the whole is certain.
+    assert!(begun[3] - begun[0] >= Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn legs_of_one_message_that_have_no_room_together_end_and_lose_nothing() {
+    let two = [("a.test", Script::default()), ("b.test", Script::default())];
+    let config =
+        format!("destination = [{{ network = ['127.0.0.0/8'], connections = 1 }}]\n{SHORT}");
+    let world = World::of(two, &config).await;
+    let sent = world
+        .deliver(Dialect::Lmtp, &["r@a.test", "r@b.test"], BODY)
+        .await;
+    let mut replies: Vec<_> = sent.rcpt.iter().map(status).collect();
+    replies.sort();
+    assert_eq!(replies, ["250 2.1.5", "451 4.4.5"]);
+    assert_eq!(sent.end_codes(), [250]);
+    let arrived = world.mx.iter().map(|mx| mx.messages().len());
+    assert_eq!(arrived.sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn what_has_gone_stale_gives_its_place_to_what_replaces_it() {
+    let script = Script {
+        mail: Answer::by(|ask| match ask.nth {
+            1 => Act::Close,
+            _ => reply(250, "2.1.0 OK"),
+        }),
+        ..Script::default()
+    };
+    let world = World::with(script, &limits("connections = 1")).await;
+    for _ in 0..2 {
+        assert_eq!(world.send("r@a.test").await.code, 250);
+    }
+    assert_eq!(world.mx[0].connections(), 2);
+}
+
+#[tokio::test]
+async fn plaintext_after_a_failed_handshake_takes_the_same_place() {
+    let script = Script {
+        starttls: StartTls::Breaks(Act::Close),
+        ..Script::default()
+    };
+    let config = format!("{}\n{SHORT}", limits("connections = 1, messages = '1/1h'"));
+    let world = World::with(script, &config).await;
+    assert_eq!(world.send("r@a.test").await.code, 250);
+    assert_eq!(world.mx[0].connections(), 2);
+}
+
+#[tokio::test]
+async fn a_reload_changes_the_limits_and_keeps_what_is_counted() {
+    let config = format!("{}\n{SHORT}", limits("connections = 1"));
+    let world = World::with(Script::default(), &config).await;
+    let _held = holding(&world, "r@a.test").await;
+    world.house.reload().await.unwrap();
+    assert_eq!(status(&world.send("r@a.test").await), "451 4.4.5");
+    let file = world.house.folder().join("waxseal.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("connections = 1", "connections = 2")).unwrap();
+    world.house.reload().await.unwrap();
+    assert_eq!(world.send("r@a.test").await.code, 250);
+}
