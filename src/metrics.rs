@@ -80,7 +80,7 @@ metrics! {
     would_block: ByTwo = |new| {
         new.counters_of("waxseal_would_block_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
     };
-    /// Legs that failed for other reasons of waxseal's own: the network, DNS, a domain without mail.
+    /// Legs that failed for other reasons of waxseal's own: the network, DNS, a domain without mail, a limit.
     failures: ByWord<IntCounterVec> = |new| {
         let other = reasons().filter(|reason| !Failure::POLICY_REASONS.contains(reason));
         new.counter_by("waxseal_failures_total", "reason", other)

@@ -15,25 +15,38 @@ use crate::proxy::opener::Attempt;
 use crate::proxy::upstream::{Ready, Settled};
 
 impl Gate {
-    /// Lets a message go to an MX, over a connection that has carried one before or over a fresh one; or says at
-    /// `deadline` that there was no room.
+    /// Lets a message go to the first of `attempts`, over a connection that has carried one before or over a fresh
+    /// one; or says at `deadline` that there was no room. Whoever has to wait also takes a connection to one of
+    /// equal preference behind the same door. The number tells to which.
     pub(super) async fn admit(
         &self,
-        attempt: &Attempt<'_>,
+        attempts: &[Attempt<'_>],
         deadline: Instant,
-    ) -> Result<Admitted<Ready>, Failure> {
-        let again = || self.rested(attempt);
-        let Some(guarded) = self.guarded(&attempt.peer, attempt.port) else {
-            return Ok(again().map_or(Admitted::Afresh(None), Admitted::Again));
+    ) -> Result<(usize, Admitted<Ready>), Failure> {
+        let again = |at: usize| Some((at, self.rested(attempts.get(at)?)?));
+        let first = attempts.first();
+        let guarded = first.and_then(|first| self.guarded(&first.peer, first.port));
+        let (Some(first), Some(guarded)) = (first, guarded) else {
+            return Ok(numbered(
+                again(0).map_or(Admitted::Afresh(None), Admitted::Again),
+            ));
+        };
+        let does_as_well = |other: &Attempt<'_>| {
+            let door = self.caps.to(&other.peer);
+            other.preference == first.preference && door.is_some_and(|door| door.is(guarded))
         };
         let waiting = async {
             let turn = guarded.turn(deadline).await?;
+            let again = || {
+                let mut equals = (0..).zip(attempts).filter(|(_, other)| does_as_well(other));
+                equals.find_map(|(at, _)| again(at))
+            };
             let make_room = || self.make_room(guarded);
             let admitted = guarded.admit(deadline, again, make_room).await?;
             turn.take();
             Ok(admitted)
         };
-        self.waited(&attempt.peer, waiting).await
+        self.waited(&first.peer, waiting).await.map(numbered)
     }
 
     /// A place for a fresh connection, where it needs one.
@@ -60,11 +73,12 @@ impl Gate {
         Ok(())
     }
 
-    /// The door to an MX, if there is one. Where nothing listens there is nothing to wait for.
+    /// The door to an MX, if there is one. Where nothing listens, and nothing rests, there is nothing to wait for.
     fn guarded(&self, peer: &Peer, port: u16) -> Option<&Guarded> {
         let guarded = self.caps.to(peer)?;
-        let dead = self.dead.knows((peer.address, port).into());
-        (!dead).then_some(guarded)
+        let target = (peer.address, port).into();
+        let in_vain = self.dead.knows(target) && !self.pool.knows(target);
+        (!in_vain).then_some(guarded)
     }
 
     /// Counts how long somebody waits.
@@ -86,5 +100,13 @@ impl Gate {
             place.is_some_and(|place| guarded.leads_to(place))
         };
         self.pool.end_oldest(is_behind);
+    }
+}
+
+/// The number first; it is that of the first attempt where a fresh connection is to be made.
+fn numbered(admitted: Admitted<(usize, Ready)>) -> (usize, Admitted<Ready>) {
+    match admitted {
+        Admitted::Again((at, ready)) => (at, Admitted::Again(ready)),
+        Admitted::Afresh(place) => (0, Admitted::Afresh(place)),
     }
 }

@@ -1,14 +1,14 @@
 //! Who may go to an MX for which a `[[destination]]` has limits, and who waits.
 //!
-//! Everything that one `[[destination]]` names has one door. A connection holds its place behind it from before it
-//! is dialled until it is closed, so also while it waits in the pool; there it gives way when somebody else needs the
-//! place. A message that finds no room waits in line: first come, first served, also for a connection that somebody
-//! has just done with. Nobody waits longer than it can; whoever gives up leaves the line as it was.
+//! All that one `[[destination]]` names is behind one door. A connection has its place there from before it is dialled
+//! until it is closed, so also while it waits in the pool; an idle one gives way when somebody needs its place. Who
+//! finds no room waits in line, first come, first served, for a place or for a connection that others have done with;
+//! and not for ever: whoever gives up leaves the line as it was.
 //!
-//! Messages are counted over a sliding window, so that in no minute there are more than `"100/1m"` says.
+//! Messages are counted over a sliding window, so that with `"100/1m"` no minute at all has more than 100.
 //!
-//! What is counted outlives a reload: behind the door of a `[[destination]]` that names the same as before are the
-//! same connections and messages, and its new limits are for whoever comes next.
+//! What is counted outlives a reload: a `[[destination]]` that names the same as before has the same door, and new
+//! limits are for whoever comes next.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,10 +59,7 @@ struct Held(Arc<Door>);
 
 /// The turn of a message that may begin. Whoever does not take it has not begun.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
-    door: &'a Door,
-    _line: sync::MutexGuard<'a, ()>,
-}
+pub(super) struct Turn<'a>(Option<(&'a Door, sync::MutexGuard<'a, ()>)>);
 
 /// How a message goes to an MX.
 #[derive(Debug)]
@@ -134,6 +131,11 @@ impl Guarded {
         admitted.map_err(|_| self.cap.has_no_connection())
     }
 
+    /// True for the same door.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.door, &other.door)
+    }
+
     /// True for a place behind this door.
     pub(super) fn leads_to(&self, place: &Place) -> bool {
         Arc::ptr_eq(&self.door, &place.0.0)
@@ -153,17 +155,15 @@ impl Door {
     }
 
     async fn turn(&self) -> Turn<'_> {
+        if self.lock().limits.messages.is_none() {
+            return Turn(None);
+        }
         let line = self.messages.lock().await;
         loop {
             let full_until = self.lock().full_until(Instant::now());
             match full_until {
                 Some(instant) => sleep_until(instant).await,
-                None => {
-                    return Turn {
-                        door: self,
-                        _line: line,
-                    };
-                }
+                None => return Turn(Some((self, line))),
             }
         }
     }
@@ -220,9 +220,8 @@ impl Inside {
 impl Turn<'_> {
     /// The message begins.
     pub(super) fn take(self) {
-        let mut inside = self.door.lock();
-        if inside.limits.messages.is_some() {
-            inside.begun.push_back(Instant::now());
+        if let Some((door, _line)) = self.0 {
+            door.lock().begun.push_back(Instant::now());
         }
     }
 }

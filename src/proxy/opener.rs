@@ -29,6 +29,7 @@ use crate::smtp::reply::Reply;
 /// One address to dial, and what it must prove.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attempt<'p> {
+    pub(super) preference: u16,
     pub(super) peer: Peer,
     pub(super) port: u16,
     pub(super) requirement: &'p Arc<Requirement>,
@@ -50,7 +51,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Three quarters of the time are left for hosts, also for the first one, whose share is at least half of it.
+    /// Three quarters of the time are left for the hosts themselves.
     pub(super) fn new(ready: Instant, for_room: Duration) -> Self {
         let now = Instant::now();
         let quarter = ready.saturating_duration_since(now) / 4;
@@ -80,22 +81,41 @@ enum Tried {
     Settled(Stop),
 }
 
-/// The most telling of several failed attempts: a policy that was not met beats the network, and the
-/// later one beats the earlier one.
+/// The most telling of several failed attempts; of equals the later one.
 #[derive(Debug, Default)]
 struct Worst(Option<Stop>);
 
+/// How much a failure tells: a policy that was not met more than a limit, and that more than the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gravity {
+    Network,
+    Limit,
+    Policy,
+}
+
 impl Worst {
     fn note(&mut self, stop: Stop) {
-        let settled = self.0.as_ref().is_some_and(is_about_policy);
-        if !settled || is_about_policy(&stop) {
+        let gravity = self.0.as_ref().map(Gravity::of);
+        if gravity.is_none_or(|gravity| gravity <= Gravity::of(&stop)) {
             self.0 = Some(stop);
         }
     }
 }
 
-fn is_about_policy(stop: &Stop) -> bool {
-    matches!(stop, Stop::Host(_, failure) if failure.is_about_policy())
+impl Gravity {
+    fn of(stop: &Stop) -> Self {
+        match stop {
+            Stop::Host(_, failure) if failure.is_about_policy() => Self::Policy,
+            Stop::Host(
+                _,
+                Failure::Attempt {
+                    fault: Fault::Capped(_),
+                    ..
+                },
+            ) => Self::Limit,
+            _ => Self::Network,
+        }
+    }
 }
 
 /// The attempts of a plan in the order in which they are made, and the failures of the hosts that are not
@@ -123,6 +143,7 @@ pub(super) fn itinerary<'p>(
                 let mut order = in_turn(&way.addresses);
                 order.sort_by_cached_key(|address| !is_warm(address));
                 attempts.extend(order.into_iter().map(|address| Attempt {
+                    preference: candidate.preference,
                     peer: Peer {
                         host: candidate.host.clone(),
                         address,
@@ -172,26 +193,18 @@ impl Gate {
         until: Patience,
         trail: &mut Trail,
     ) -> Result<Begun, Stop> {
-        let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
+        let (mut rest, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
             self.pool.knows(target)
         });
         let mut worst = Worst::default();
         for (policy, failure) in failures {
             worst.note(Stop::Host(policy, failure));
         }
-        let mut rest = attempts.iter();
-        while let Some(attempt) = rest.next() {
-            let left = until.ready.saturating_duration_since(Instant::now());
-            let share = if rest.len() == 0 { left } else { left / 2 };
-            let begun = self.try_to_begin(attempt, envelope, until.room, trail);
-            match timeout(share, begun).await {
-                Ok(Ok(begun)) => return Ok(begun),
-                Ok(Err(Tried::Settled(stop))) => return Err(stop),
-                Ok(Err(Tried::NextHost(stop))) => worst.note(stop),
-                Err(_) => {
-                    let policy = attempt.requirement.policy;
-                    worst.note(Stop::Host(policy, self.too_slow(attempt, trail)));
-                }
+        while !rest.is_empty() {
+            match self.try_next(&mut rest, envelope, until, trail).await {
+                Ok(begun) => return Ok(begun),
+                Err(Tried::Settled(stop)) => return Err(stop),
+                Err(Tried::NextHost(stop)) => worst.note(stop),
             }
         }
         let to = envelope.destination;
@@ -200,33 +213,49 @@ impl Gate {
             .unwrap_or_else(|| Stop::Failure(Failure::NoUsableMx(to.clone()))))
     }
 
-    /// Gives up on a host that did not get ready within its share of the time.
-    fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Failure {
-        self.dead.note(attempt.target());
-        let failure = attempt.peer.failure(Fault::TimedOut(Phase::Opening));
-        self.not_opened(attempt, failure, trail)
+    /// Takes the first one of `rest`, or one that does as well, and tries it in its share of the time.
+    async fn try_next(
+        &self,
+        rest: &mut Vec<Attempt<'_>>,
+        envelope: &Envelope<'_>,
+        until: Patience,
+        trail: &mut Trail,
+    ) -> Result<Begun, Tried> {
+        let admitted = self.admit(rest, until.room).await;
+        let taken = admitted.as_ref().map_or(0, |(taken, _)| *taken);
+        let attempt = rest.remove(taken);
+        let (_, admitted) = admitted.map_err(|failure| self.refused(&attempt, failure, trail))?;
+        let left = until.ready.saturating_duration_since(Instant::now());
+        let share = if rest.is_empty() { left } else { left / 2 };
+        let begun = self.try_to_begin(&attempt, admitted, envelope, until.room, trail);
+        let begun = timeout(share, begun).await;
+        begun.unwrap_or_else(|_| Err(self.too_slow(&attempt, trail)))
     }
 
-    /// Records an attempt that has come to nothing.
-    fn not_opened(&self, attempt: &Attempt<'_>, failure: Failure, trail: &mut Trail) -> Failure {
+    /// Gives up on a host that did not get ready within its share of the time.
+    fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Tried {
+        self.dead.note(attempt.target());
+        let failure = attempt.peer.failure(Fault::TimedOut(Phase::Opening));
+        self.refused(attempt, failure, trail)
+    }
+
+    /// Records an attempt that came to nothing.
+    fn refused(&self, attempt: &Attempt<'_>, failure: Failure, trail: &mut Trail) -> Tried {
         let peer = &attempt.peer;
         self.observer.record(Event::Attempt(peer, Some(&failure)));
         trail.failed(peer, &failure);
-        failure
+        Tried::NextHost(Stop::Host(attempt.requirement.policy, failure))
     }
 
     async fn try_to_begin(
         &self,
         attempt: &Attempt<'_>,
+        admitted: Admitted<Ready>,
         envelope: &Envelope<'_>,
         room: Instant,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
-        let policy = attempt.requirement.policy;
-        let next = |failure| Tried::NextHost(Stop::Host(policy, failure));
-        let admitted = self.admit(attempt, room).await;
-        let admitted = admitted.map_err(|failure| self.not_opened(attempt, failure, trail));
-        let place = match admitted.map_err(next)? {
+        let place = match admitted {
             Admitted::Afresh(place) => place,
             Admitted::Again(ready) => {
                 trail.ready(&ready);
@@ -237,10 +266,13 @@ impl Gate {
                     begun => return begun,
                 }
                 let place = self.place(&attempt.peer, attempt.port, room).await;
-                place.map_err(|failure| next(self.not_opened(attempt, failure, trail)))?
+                place.map_err(|failure| self.refused(attempt, failure, trail))?
             }
         };
-        let ready = self.attempt(attempt, place, trail).await.map_err(next)?;
+        let ready = self
+            .attempt(attempt, place, trail)
+            .await
+            .map_err(|failure| Tried::NextHost(Stop::Host(attempt.requirement.policy, failure)))?;
         self.begin(ready, attempt, envelope, trail).await
     }
 

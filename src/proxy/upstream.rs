@@ -346,6 +346,7 @@ impl Gate {
             peer,
             port,
             requirement,
+            ..
         } = attempt;
         let greeted = self.greet(peer, *port, place).await?;
         let name = &self.settings.hostname;

@@ -9,7 +9,7 @@ use crate::support::mx::{Act, Answer, Mx, Script, StartTls, reply};
 use crate::support::world::{BODY, BOTH, World, is, status};
 
 /// A quarter of it is how long mail waits for room.
-const SHORT: &str = "timeouts = { ready = '2s' }";
+const SHORT: &str = "timeouts = { ready = '4s' }";
 
 /// A limit for the MX of `a.test`, and idle connections as by default in life.
 fn limits(limits: &str) -> String {
@@ -104,17 +104,17 @@ async fn who_waits_goes_on_as_soon_as_there_is_room() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_makes_room_for_another_mx_of_the_same_destination() {
-    let two = [("a.test", Script::default()), ("b.test", Script::default())];
+async fn the_connection_that_is_idle_for_the_longest_makes_room_for_another_mx() {
+    let three = ["a.test", "b.test", "c.test"].map(|domain| (domain, Script::default()));
     let config = "pool = { idle = '1h' }
-        destination = [{ network = ['127.0.0.0/8'], connections = 1 }]";
-    let world = World::of(two, config).await;
-    for to in ["r@a.test", "r@b.test", "r@a.test"] {
+        destination = [{ network = ['127.0.0.0/8'], connections = 2 }]";
+    let world = World::of(three, config).await;
+    for to in ["r@a.test", "r@b.test", "r@c.test", "r@b.test", "r@c.test"] {
         assert_eq!(world.send(to).await.code, 250);
     }
-    assert_eq!(world.mx[0].connections(), 2);
-    assert_eq!(world.mx[0].heard("QUIT"), 1);
-    assert_eq!(world.mx[1].heard("QUIT"), 1);
+    let seen = world.mx.each_ref();
+    assert_eq!(seen.map(Mx::connections), [1, 1, 1]);
+    assert_eq!(seen.map(|mx| mx.heard("QUIT")), [1, 0, 0]);
 }
 
 #[tokio::test]
@@ -138,13 +138,38 @@ async fn each_destination_has_limits_of_its_own() {
 async fn the_next_mx_is_tried_when_there_was_no_room_at_the_first() {
     let zone = "a.test MX 10 one.a.test\na.test MX 20 two.a.test
         one.a.test A 127.1.3.1\ntwo.a.test A 127.1.3.2";
-    for (named, expected) in [("one.a.test", "250 2.0.0"), ("*.a.test", "451 4.4.5")] {
+    let turns_away = Script {
+        greeting: Some(reply(554, "no service").into()),
+        ..Script::default()
+    };
+    for (named, second, expected) in [
+        ("one.a.test", Script::default(), "250 2.0.0"),
+        ("*.a.test", Script::default(), "451 4.4.5"),
+        // What is behind the limit tells more than the last resort.
+        ("one.a.test", turns_away, "451 4.4.5"),
+    ] {
         let config = format!("destination = [{{ mx = ['{named}'], connections = 1 }}]\n{SHORT}");
-        let mx = ["127.1.3.1", "127.1.3.2"].map(|ip| (ip, Script::default()));
+        let mx = [("127.1.3.1", Script::default()), ("127.1.3.2", second)];
         let world = World::in_zone(zone, mx, &config).await;
         let _held = holding(&world, "r@a.test").await;
         assert_eq!(status(&world.send("r@a.test").await), expected, "{named}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_also_takes_a_connection_to_an_mx_that_does_as_well() {
+    let zone = "a.test MX 10 one.a.test\na.test MX 10 two.a.test\na.test MX 20 late.a.test
+        one.a.test A 127.1.3.3\none.a.test A 127.1.3.4\ntwo.a.test A 127.1.3.5\nlate.a.test A 127.1.3.6";
+    let ips = ["127.1.3.3", "127.1.3.4", "127.1.3.5", "127.1.3.6"];
+    let config = "pool = { idle = '1h' }
+        destination = [{ mx = ['*.a.test'], connections = 2 }]";
+    let world = World::in_zone(zone, ips.map(|ip| (ip, at_leisure())), config).await;
+    let all = (0..20).map(|_| world.send("r@a.test"));
+    for reply in join_all(all).await {
+        assert_eq!(reply.code, 250);
+    }
+    let made = world.mx.iter().map(Mx::connections);
+    assert_eq!(made.sum::<usize>(), 2);
 }
 
 #[tokio::test]
@@ -244,4 +269,31 @@ async fn a_reload_changes_the_limits_and_keeps_what_is_counted() {
     std::fs::write(&file, text.replace("connections = 1", "connections = 2")).unwrap();
     world.house.reload().await.unwrap();
     assert_eq!(world.send("r@a.test").await.code, 250);
+}
+
+#[tokio::test]
+async fn messages_that_stand_in_each_others_way_end_and_none_is_lost_or_doubled() {
+    let three = ["a.test", "b.test", "c.test"].map(|domain| (domain, at_leisure()));
+    let config = format!(
+        "pool = {{ idle = '1h' }}
+        destination = [{{ network = ['127.0.0.0/8'], connections = 3 }}]\n{SHORT}"
+    );
+    let world = World::of(three, &config).await;
+    let to = ["r@a.test", "r@b.test", "r@c.test"];
+    let all = (0..8).map(|_| world.deliver(Dialect::Lmtp, &to, BODY));
+    let mut accepted = 0;
+    for sent in join_all(all).await {
+        accepted += sent.end_codes().len();
+        assert!(sent.end_codes().iter().all(|code| *code == 250));
+        let refused = sent.rcpt.iter().filter(|reply| !reply.is_positive());
+        for reply in refused {
+            assert_eq!(status(reply), "451 4.4.5");
+        }
+    }
+    let arrived = world.mx.iter().map(|mx| mx.messages().len());
+    assert_eq!(arrived.sum::<usize>(), accepted);
+    assert!(accepted >= 3);
+    for to in to {
+        assert_eq!(world.send(to).await.code, 250, "no place is lost");
+    }
 }
