@@ -100,6 +100,11 @@ impl Caps {
         Self(self.0.iter().map(guarded).collect())
     }
 
+    /// True where nothing is limited.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The door to an MX, if there is one: that of the first `[[destination]]` that names it.
     pub(super) fn to(&self, peer: &Peer) -> Option<&Guarded> {
         self.0.iter().find(|one| one.cap.names.cover(peer))
@@ -110,13 +115,7 @@ impl Guarded {
     /// Waits until `deadline` for the turn of a message.
     pub(super) async fn turn(&self, deadline: Instant) -> Result<Turn<'_>, Capped> {
         let turn = timeout_at(deadline, self.door.turn()).await;
-        // Who stood behind somebody that waits for a connection waited for one, too.
-        turn.map_err(|_| match self.cap.limits.messages {
-            Some(rate) if self.door.lock().full_until(Instant::now()).is_some() => {
-                self.cap.has_no_message(rate)
-            }
-            _ => self.cap.has_no_connection(),
-        })
+        turn.map_err(|_| self.no_room())
     }
 
     /// Waits until `deadline` for something that `again` finds, or for a place; `make_room` is asked to end an idle
@@ -128,7 +127,22 @@ impl Guarded {
         make_room: impl Fn(),
     ) -> Result<Admitted<T>, Capped> {
         let admitted = timeout_at(deadline, self.door.admit(again, make_room)).await;
-        admitted.map_err(|_| self.cap.has_no_connection())
+        admitted.map_err(|_| self.no_room())
+    }
+
+    /// True where somebody may have to wait for a place that others have.
+    pub(super) fn limits_connections(&self) -> bool {
+        self.cap.limits.connections.is_some()
+    }
+
+    /// What whoever gave up has waited for. One that stood behind somebody who waits for a connection waited for one,
+    /// too.
+    pub(super) fn no_room(&self) -> Capped {
+        let full = self.door.lock().full_until(Instant::now()).is_some();
+        match self.cap.limits.messages {
+            Some(rate) if full => self.cap.has_no_message(rate),
+            _ => self.cap.has_no_connection(),
+        }
     }
 
     /// True for the same door.
@@ -227,6 +241,11 @@ impl Turn<'_> {
 }
 
 impl Place {
+    /// True where somebody may have to wait for it.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.0.0.lock().limits.connections.is_some()
+    }
+
     /// Tells the first one in line that the connection with this place is idle by now.
     pub(super) fn idles(&self) {
         self.0.0.stirred.notify_one();

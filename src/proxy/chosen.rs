@@ -13,6 +13,7 @@ use crate::policy::facts::Facts;
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::identify::{Claim, Claims, identify};
 use crate::policy::verdict::Plan;
+use crate::proxy::admission::Room;
 use crate::proxy::caps::Place;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
@@ -34,6 +35,10 @@ impl Gate {
         let check = self.dialer.check(chosen.0.target);
         let peer = chosen.stranger();
         check.map_err(|fault| peer.failure(fault))?;
+        let room = Room {
+            deadline: room,
+            company: None,
+        };
         let place = self.place(&peer, chosen.0.target.port(), room).await?;
         self.connect(chosen, place).await
     }

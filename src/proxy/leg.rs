@@ -5,7 +5,6 @@
 //! one `Outcome`, also when it is dropped half-way because the MTA went away.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -15,6 +14,7 @@ use crate::policy::delivery_id::DeliveryId;
 use crate::policy::failure::Failure;
 use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
 use crate::policy::verdict::{Policy, Verdict};
+use crate::proxy::admission::Company;
 use crate::proxy::chosen::Chosen;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::{Patience, Stop};
@@ -23,9 +23,6 @@ use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, Follows, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
-
-/// Legs of one message wait for each other, and keep connections meanwhile. So they wait for room no longer than this.
-const NOT_ALONE: Duration = Duration::from_secs(5);
 
 /// One leg.
 pub(super) struct Leg {
@@ -37,8 +34,8 @@ pub(super) struct Leg {
     destination: Destination,
     sender: Option<Destination>,
     started: Instant,
-    /// How long it waits for room at most, where the operator has set limits.
-    patience: Duration,
+    /// The other legs of the message, if there are any.
+    company: Option<Company>,
     state: State,
     policy: Policy,
     decision: Option<Arc<Decision>>,
@@ -78,7 +75,7 @@ impl Leg {
             destination,
             sender: mail.path.domain().cloned(),
             started: Instant::now(),
-            patience: Duration::MAX,
+            company: None,
             state: State::New,
             policy: Policy::Opportunistic,
             decision: None,
@@ -95,9 +92,14 @@ impl Leg {
         &self.destination
     }
 
-    /// Tells it that it has a message together with others.
-    pub(super) fn is_not_alone(&mut self) {
-        self.patience = NOT_ALONE;
+    /// Tells it that it is not the only one of its message.
+    pub(super) fn joins(&mut self, company: &Company) {
+        if let State::Open(transaction) = &self.state
+            && transaction.has_place()
+        {
+            company.has_place();
+        }
+        self.company = Some(company.clone());
     }
 
     /// Recipients that the MX has accepted.
@@ -191,7 +193,7 @@ impl Leg {
             }
         };
         let (gate, trail) = (&self.gate, &mut self.trail);
-        let until = Patience::new(deadline, self.patience);
+        let until = Patience::new(deadline, self.company.as_ref());
         match &self.chosen {
             Some(chosen) => {
                 let facts = &decision.facts;

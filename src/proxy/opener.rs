@@ -6,7 +6,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -18,6 +17,7 @@ use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
 use crate::policy::verdict::{Candidate, Plan, Policy};
+use crate::proxy::admission::{Company, Room};
 use crate::proxy::caps::{Admitted, Place};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
@@ -43,22 +43,20 @@ impl Attempt<'_> {
 
 /// Until when a message is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Patience<'a> {
     /// An MX must have taken its envelope.
     pub(super) ready: Instant,
-    /// It waits for room, where the operator has set limits. After that the next MX is tried.
-    pub(super) room: Instant,
+    /// Where the operator has set limits, there must be room. After that the next MX is tried.
+    pub(super) room: Room<'a>,
 }
 
-impl Patience {
+impl<'a> Patience<'a> {
     /// Three quarters of the time are left for the hosts themselves.
-    pub(super) fn new(ready: Instant, for_room: Duration) -> Self {
+    pub(super) fn new(ready: Instant, company: Option<&'a Company>) -> Self {
         let now = Instant::now();
-        let quarter = ready.saturating_duration_since(now) / 4;
-        Self {
-            ready,
-            room: now + quarter.min(for_room),
-        }
+        let deadline = now + ready.saturating_duration_since(now) / 4;
+        let room = Room { deadline, company };
+        Self { ready, room }
     }
 }
 
@@ -190,7 +188,7 @@ impl Gate {
         &self,
         plan: &Plan,
         envelope: &Envelope<'_>,
-        until: Patience,
+        until: Patience<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Stop> {
         let (mut rest, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
@@ -218,7 +216,7 @@ impl Gate {
         &self,
         rest: &mut Vec<Attempt<'_>>,
         envelope: &Envelope<'_>,
-        until: Patience,
+        until: Patience<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
         let admitted = self.admit(rest, until.room).await;
@@ -252,7 +250,7 @@ impl Gate {
         attempt: &Attempt<'_>,
         admitted: Admitted<Ready>,
         envelope: &Envelope<'_>,
-        room: Instant,
+        room: Room<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
         let place = match admitted {
@@ -384,6 +382,7 @@ mod tests {
     use crate::policy::handshake::TlsVersion;
     use crate::policy::requirement::{Demand, Mode};
     use crate::policy::verdict::Way;
+    use std::time::Duration;
 
     const WARM: &str = "7.7.7.7:25";
 

@@ -212,12 +212,16 @@ async fn messages_wait_for_their_time() {
     assert!(begun[3] - begun[0] >= Duration::from_millis(200));
 }
 
-#[tokio::test]
-async fn legs_of_one_message_that_have_no_room_together_end_and_lose_nothing() {
+/// Two domains whose MX hosts have one connection together; a leg that is alone would wait for a minute.
+async fn one_for_two() -> World<2> {
     let two = [("a.test", Script::default()), ("b.test", Script::default())];
-    let config =
-        format!("destination = [{{ network = ['127.0.0.0/8'], connections = 1 }}]\n{SHORT}");
-    let world = World::of(two, &config).await;
+    let config = "destination = [{ network = ['127.0.0.0/8'], connections = 1 }]";
+    World::of(two, config).await
+}
+
+#[tokio::test]
+async fn a_leg_waits_only_a_moment_for_the_place_that_its_fellow_has() {
+    let world = one_for_two().await;
     let sent = world
         .deliver(Dialect::Lmtp, &["r@a.test", "r@b.test"], BODY)
         .await;
@@ -227,6 +231,17 @@ async fn legs_of_one_message_that_have_no_room_together_end_and_lose_nothing() {
     assert_eq!(sent.end_codes(), [250]);
     let arrived = world.mx.iter().map(|mx| mx.messages().len());
     assert_eq!(arrived.sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_leg_that_comes_later_hears_that_its_fellow_has_a_place() {
+    let world = one_for_two().await;
+    let mut mta = world.mta(Dialect::Lmtp).await;
+    assert!(rcpt(&mut mta, "r@a.test").await.starts_with("250 "));
+    let later = mta.command("RCPT TO:<r@b.test>").await;
+    assert_eq!(status(&later), "451 4.4.5");
+    assert_eq!(mta.command("DATA").await.code, 354);
+    assert_eq!(mta.data(BODY).await.code, 250);
 }
 
 #[tokio::test]
