@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use tokio::sync::{self, Notify};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::policy::authorize::Peer;
 use crate::policy::cap::{Cap, Capped, Limits};
@@ -40,6 +40,8 @@ struct Door {
     messages: sync::Mutex<()>,
     /// Wakes the first one of `line`: there may be room.
     stirred: Notify,
+    /// Wakes the first one of `messages`: there are other limits.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -166,6 +168,7 @@ impl Door {
     fn limit(&self, limits: Limits) {
         self.lock().limits = limits;
         self.stirred.notify_one();
+        self.changed.notify_one();
     }
 
     async fn turn(&self) -> Turn<'_> {
@@ -175,10 +178,11 @@ impl Door {
         let line = self.messages.lock().await;
         loop {
             let full_until = self.lock().full_until(Instant::now());
-            match full_until {
-                Some(instant) => sleep_until(instant).await,
-                None => return Turn(Some((self, line))),
-            }
+            let Some(instant) = full_until else {
+                return Turn(Some((self, line)));
+            };
+            // Either way it looks again.
+            let _ = timeout_at(instant, self.changed.notified()).await;
         }
     }
 

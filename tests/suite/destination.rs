@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::support::ca::Ca;
+use crate::support::http;
 use crate::support::mta::{Dialect, Mta};
 use crate::support::mx::{Act, Answer, Mx, Script, StartTls, reply};
 use crate::support::world::{BODY, BOTH, World, is, status};
@@ -73,12 +75,16 @@ async fn who_finds_no_connection_is_deferred_and_the_mx_is_not_taken_for_dead() 
     let config = format!("{}\n{SHORT}", limits("connections = 1"));
     let world = World::with(Script::default(), &config).await;
     let mut first = holding(&world, "r@a.test").await;
-    let reply = world.send("r@a.test").await.to_string();
+    let reply = world.send("r@a.test").await;
+    let story = format!("/api/v1/deliveries/{}", reply.id.clone().unwrap());
+    let reply = reply.to_string();
     let expected = format!(
         "451 4.4.5 mx.a.test[{}]: all connections are in use that [[destination]] mx.a.test allows (connections = 1); try again later, or raise the limit",
         world.mx[0].ip()
     );
     assert!(reply.starts_with(&expected), "{reply}");
+    let story = http::get(world.house.admin(), &story).await.body;
+    assert!(story.contains("all connections are in use"), "{story}");
     for family in ["attempts_total{result", "failures_total{reason"] {
         let series = format!("waxseal_{family}=\"connection-limit\"}}");
         assert!(is(world.house.metric(&series).await, 1), "{series}");
@@ -88,6 +94,18 @@ async fn who_finds_no_connection_is_deferred_and_the_mx_is_not_taken_for_dead() 
     // The connection in use becomes idle, and carries the next message.
     assert_eq!(first.command("RSET").await.code, 250);
     assert_eq!(world.send("r@a.test").await.code, 250);
+    assert_eq!(world.mx[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_keeps_its_place_through_starttls() {
+    let ca = Ca::new("waxseal test");
+    let script = Script::with_tls(ca.server("mx.a.test"));
+    let config = format!("{}\n{SHORT}", limits("connections = 1"));
+    let world = World::with(script, &config).await;
+    let _held = holding(&world, "r@a.test").await;
+    assert_eq!(world.mx[0].handshakes().len(), 1);
+    assert_eq!(status(&world.send("r@a.test").await), "451 4.4.5");
     assert_eq!(world.mx[0].connections(), 1);
 }
 

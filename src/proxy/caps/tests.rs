@@ -199,6 +199,14 @@ async fn a_reload_keeps_what_is_counted_and_changes_the_limits_at_once() {
     let fourth = at_once(&door(&more)).unwrap();
     assert!(at_once(&door(&more)).is_none());
 
+    let old = door(&more);
+    let waiting = tokio::spawn(async move { old.turn(soon()).await.map(Turn::take) });
+    yield_now().await;
+    let more = caps(Some(3), Some((3, 60))).after(&more);
+    let started = Instant::now();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+
     let others = Caps::new(&[cap("mx.test", Some(1), None), cap("b.test", Some(1), None)]);
     assert!(at_once(&door(&others.after(&more))).is_none());
     drop((second, third, fourth));
