@@ -71,8 +71,7 @@ impl Gate {
             ));
         };
         let does_as_well = |other: &Attempt<'_>| {
-            let door = self.caps.to(&other.peer);
-            other.preference == first.preference && door.is_some_and(|door| door.is(guarded))
+            other.preference == first.preference && self.caps.are_together(&first.peer, &other.peer)
         };
         let waiting = async {
             let turn = guarded.turn(until.deadline).await?;

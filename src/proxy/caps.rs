@@ -111,6 +111,14 @@ impl Caps {
     pub(super) fn to(&self, peer: &Peer) -> Option<&Guarded> {
         self.0.iter().find(|one| one.cap.names.cover(peer))
     }
+
+    /// True where both are behind the same door.
+    pub(super) fn are_together(&self, one: &Peer, other: &Peer) -> bool {
+        match (self.to(one), self.to(other)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.door, &other.door),
+            _ => false,
+        }
+    }
 }
 
 impl Guarded {
@@ -145,11 +153,6 @@ impl Guarded {
             Some(rate) if full => self.cap.has_no_message(rate),
             _ => self.cap.has_no_connection(),
         }
-    }
-
-    /// True for the same door.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.door, &other.door)
     }
 
     /// True for a place behind this door.

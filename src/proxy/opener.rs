@@ -219,10 +219,15 @@ impl Gate {
         until: Patience<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
-        let admitted = self.admit(rest, until.room).await;
-        let taken = admitted.as_ref().map_or(0, |(taken, _)| *taken);
-        let attempt = rest.remove(taken);
-        let (_, admitted) = admitted.map_err(|failure| self.refused(&attempt, failure, trail))?;
+        let (attempt, admitted) = match self.admit(rest, until.room).await {
+            Ok((at, admitted)) => (rest.remove(at), admitted),
+            Err(failure) => {
+                let attempt = rest.remove(0);
+                // What is behind the same door need not be asked for room again.
+                rest.retain(|other| !self.caps.are_together(&attempt.peer, &other.peer));
+                return Err(self.in_vain(&attempt, failure, trail));
+            }
+        };
         let left = until.ready.saturating_duration_since(Instant::now());
         let share = if rest.is_empty() { left } else { left / 2 };
         let begun = self.try_to_begin(&attempt, admitted, envelope, until.room, trail);
@@ -234,11 +239,11 @@ impl Gate {
     fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Tried {
         self.dead.note(attempt.target());
         let failure = attempt.peer.failure(Fault::TimedOut(Phase::Opening));
-        self.refused(attempt, failure, trail)
+        self.in_vain(attempt, failure, trail)
     }
 
     /// Records an attempt that came to nothing.
-    fn refused(&self, attempt: &Attempt<'_>, failure: Failure, trail: &mut Trail) -> Tried {
+    fn in_vain(&self, attempt: &Attempt<'_>, failure: Failure, trail: &mut Trail) -> Tried {
         let peer = &attempt.peer;
         self.observer.record(Event::Attempt(peer, Some(&failure)));
         trail.failed(peer, &failure);
@@ -264,7 +269,7 @@ impl Gate {
                     begun => return begun,
                 }
                 let place = self.place(&attempt.peer, attempt.port, room).await;
-                place.map_err(|failure| self.refused(attempt, failure, trail))?
+                place.map_err(|failure| self.in_vain(attempt, failure, trail))?
             }
         };
         let ready = self

@@ -171,6 +171,9 @@ async fn the_next_mx_is_tried_when_there_was_no_room_at_the_first() {
         let world = World::in_zone(zone, mx, &config).await;
         let _held = holding(&world, "r@a.test").await;
         assert_eq!(status(&world.send("r@a.test").await), expected, "{named}");
+        // One word for all that has no room together.
+        let series = "waxseal_attempts_total{result=\"connection-limit\"}";
+        assert!(is(world.house.metric(series).await, 1), "{named}");
     }
 }
 
