@@ -44,6 +44,7 @@ impl Observer for Journal {
             | Event::TlsaLookup(_)
             | Event::MtaStsLookup(_)
             | Event::MtaStsFetch { result: Ok(()), .. }
+            | Event::Waited(_)
             | Event::Connected(_)
             | Event::Handshake(..)
             | Event::Attempt(_, None)

@@ -80,7 +80,7 @@ metrics! {
     would_block: ByTwo = |new| {
         new.counters_of("waxseal_would_block_total", ["policy", "reason"], policies(), &Failure::POLICY_REASONS)
     };
-    /// Legs that failed for other reasons of waxseal's own: the network, DNS, a domain without mail.
+    /// Legs that failed for other reasons of waxseal's own: the network, DNS, a domain without mail, a limit.
     failures: ByWord<IntCounterVec> = |new| {
         let other = reasons().filter(|reason| !Failure::POLICY_REASONS.contains(reason));
         new.counter_by("waxseal_failures_total", "reason", other)
@@ -174,6 +174,9 @@ metrics! {
     build_info: IntGaugeVec = |new| new.gauges("waxseal_build_info", &["version"]);
     /// Seconds to gather the facts about a destination.
     lookup_seconds: Histogram = |new| new.histogram("waxseal_policy_lookup_seconds", SECONDS);
+    /// Seconds that connections and messages waited for room where a [[destination]] has limits.
+    destination_wait_seconds: Histogram =
+        |new| new.histogram("waxseal_destination_wait_seconds", SECONDS);
     /// Seconds to connect to an MX.
     connect_seconds: Histogram = |new| new.histogram("waxseal_connect_seconds", SECONDS);
     /// Seconds of a TLS handshake with an MX.
@@ -427,6 +430,9 @@ impl Observer for Metrics {
             Event::MtaStsFetch { result, .. } => {
                 let word = result.err().map_or(FETCHED, FetchError::result_type);
                 self.sts_fetches.of(word).inc();
+            }
+            Event::Waited(elapsed) => {
+                self.destination_wait_seconds.observe(elapsed.as_secs_f64());
             }
             Event::Connected(elapsed) => self.connect_seconds.observe(elapsed.as_secs_f64()),
             Event::Handshake(handshake, elapsed) => {

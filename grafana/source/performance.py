@@ -48,22 +48,29 @@ TIMES = [
         11, "Time of a look-up", quantiles("waxseal_policy_lookup_seconds"),
         """To gather the facts about a destination: MX, addresses, TLSA, MTA-STS. From memory it takes no time. If all lines rise, look at the
         resolver; if only the top one does, some domains have slow name servers or web servers.""",
-        unit="s",
+        unit="s", width=8,
     ),
     Graph(
         12, "Time to connect", quantiles("waxseal_connect_seconds"),
         """TCP to an MX: one round trip. If all lines rise, look at the line and the firewall.""",
-        unit="s",
+        unit="s", width=8,
     ),
     Graph(
         13, "Time of a TLS handshake", quantiles("waxseal_tls_handshake_seconds"),
         """Two or three round trips and some arithmetic. If it rises and the time to connect does not, look at the CPU below.""",
-        unit="s",
+        unit="s", width=8,
     ),
     Graph(
         14, "Time of a transaction", quantiles("waxseal_transaction_seconds"),
         """From the first recipient to the MX's last word. Large messages and servers that examine them at leisure make the top. If half of all
         mail takes longer than usual, compare the other three graphs.""",
+        unit="s",
+    ),
+    Graph(
+        15, "Time in line for a limited destination", quantiles("waxseal_destination_wait_seconds"),
+        """How long mail waits for a connection, or for its turn, where a [[destination]] has limits. No lines: none has. If it stays near a
+        quarter of [timeouts] ready, mail is deferred (connection-limit, message-limit among the addresses tried): raise the limit if the
+        provider allows it, or let the MTA send less at a time.""",
         unit="s",
     ),
 ]

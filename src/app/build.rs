@@ -19,7 +19,7 @@ use crate::net::tls::TlsClient;
 use crate::policy::act::Written;
 use crate::policy::outcome::{Event, Observer};
 use crate::proxy::gate::Gate;
-use crate::proxy::{DeadAddresses, Pool, Recent};
+use crate::proxy::{Caps, DeadAddresses, Pool, Recent};
 use crate::store;
 use crate::time::Clock;
 
@@ -134,6 +134,7 @@ pub(super) fn gate(
         tls: TlsClient::new()?,
         dead: lasting.dead.clone(),
         pool: lasting.pool.clone(),
+        caps: Caps::new(&config.settings.caps),
         clock: Arc::clone(&lasting.clock),
         observer: Arc::clone(&lasting.observer),
     })

@@ -113,7 +113,8 @@ impl Reloader {
         built.await.map_err(|error| error.to_string())?
     }
 
-    fn put(&self, next: Next) -> String {
+    fn put(&self, mut next: Next) -> String {
+        next.gate.caps = next.gate.caps.after(&self.gates.load().caps);
         let rules = next.gate.rules.iter().count();
         self.metrics.in_force(rules, self.lasting.clock.now());
         self.metrics.list(&next.listed_domains);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::destination::Messages;
+use super::rule_file::MxHosts;
 use super::values::{
     Endpoint, Hostname, ListedDomain, LogLevel, NameServer, Network, Number, Size, Wait,
 };
@@ -29,6 +31,8 @@ pub(super) struct File {
     pub(super) store: Store,
     pub(super) mx: Mx,
     pub(super) pool: Pool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) destination: Vec<Spanned<Destination>>,
     pub(super) tls: Tls,
     pub(super) message: Message,
     pub(super) limits: Limits,
@@ -54,6 +58,7 @@ impl Default for File {
             store: Store::default(),
             mx: Mx::default(),
             pool: Pool::default(),
+            destination: Vec::new(),
             tls: Tls::default(),
             message: Message::default(),
             limits: Limits::default(),
@@ -320,6 +325,20 @@ impl Default for Pool {
             connections: Number(1000),
         }
     }
+}
+
+/// One `[[destination]]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Destination {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) mx: Vec<Spanned<MxHosts>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) network: Vec<Spanned<Network>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections: Option<Number<1, 100_000>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) messages: Option<Messages>,
 }
 
 /// `addresses` of `[mx]`.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::values::Hostname;
-use super::{Config, LogSettings, Policies, admin, dns, listener, tls};
+use super::{Config, LogSettings, Policies, admin, destination, dns, listener, tls};
 use crate::audit;
 use crate::discover::AddressOrder;
 use crate::name::Domain;
@@ -52,7 +52,7 @@ pub(super) fn config(mut file: File, source: Source<'_>) -> Result<Config, Confi
         allow_networks: file.mx.allow_networks.iter().map(|net| net.0).collect(),
         mark: file.mx.mark.map(|mark| mark.0),
         roots: Arc::new(tls::roots(&file, source)?),
-        settings: settings(&file),
+        settings: settings(&file, source)?,
         log: LogSettings {
             format: file.log.format,
             level: file.log.level.clone(),
@@ -148,9 +148,9 @@ fn addresses(order: file::Addresses) -> AddressOrder {
     }
 }
 
-fn settings(file: &File) -> Settings {
+fn settings(file: &File, source: Source<'_>) -> Result<Settings, ConfigError> {
     let hostname = file.hostname.clone().unwrap_or_else(localhost).0.into();
-    Settings {
+    Ok(Settings {
         hostname,
         seal: if file.seal {
             SealReply::Stamped
@@ -171,6 +171,7 @@ fn settings(file: &File) -> Settings {
         timeouts: timeouts(&file.timeouts),
         mx: mx(&file.mx),
         pool: pool(&file.pool),
+        caps: destination::caps(file, source)?,
         after_failed_handshake: if file.tls.plaintext_fallback {
             AfterFailedHandshake::Plaintext
         } else {
@@ -183,7 +184,7 @@ fn settings(file: &File) -> Settings {
             },
             hold: file.tls.downgrade_hold.0,
         },
-    }
+    })
 }
 
 fn mx(mx: &file::Mx) -> MxSettings {

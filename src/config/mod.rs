@@ -33,6 +33,7 @@ use crate::time::{Clock, SystemClock};
 mod admin;
 mod by_hand;
 mod chooser;
+mod destination;
 mod dns;
 mod draft;
 mod error;

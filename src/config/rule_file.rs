@@ -1,9 +1,10 @@
 //! A rule file as written: the keys of `[[rule]]` and the words in them.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use toml::Spanned;
 use toml::value::Datetime;
 
@@ -187,7 +188,12 @@ impl FromStr for MxHosts {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "*" {
-            return Err("`*` names every MX; write domains = [\"*\"]".to_owned());
+            return Err("`*` names every MX; write domains = [\"*\"], or in a [[destination]] network = [\"0.0.0.0/0\", \"::/0\"]".to_owned());
+        }
+        if text.parse::<IpAddr>().is_ok() {
+            return Err(format!(
+                "`{text}` is not an MX host pattern: it is an address, and has no name"
+            ));
         }
         let below = text.strip_prefix("*.").or_else(|| text.strip_prefix('.'));
         let pattern = match below {
@@ -197,6 +203,12 @@ impl FromStr for MxHosts {
         pattern
             .map(Self)
             .map_err(|error| format!("`{text}` is not an MX host pattern: {error}"))
+    }
+}
+
+impl Serialize for MxHosts {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
     }
 }
 

@@ -150,7 +150,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "mx = ['*']\ntls = 'encrypt'",
-        "2:7: `*` names every MX; write domains = [\"*\"]",
+        "2:7: `*` names every MX; write domains = [\"*\"], or in a [[destination]] network = [\"0.0.0.0/0\", \"::/0\"]",
     ),
     (
         "mx = ['.h.example']\ntls = 'standard'",

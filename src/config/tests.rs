@@ -210,6 +210,59 @@ const WRONG: &[(&str, &str)] = &[
         "[[listener]]\nkind = 'relay'\nlisten = '[::1]:1'\nmta_starttls = 'hide'",
         "4:16: `mta_starttls` is for kind = \"transparent\" or \"socks5\"; elsewhere `tls_certificate` offers STARTTLS",
     ),
+    // Destinations.
+    (
+        "\n[[destination]]\nconnections = 1",
+        "2:1: the [[destination]] names nothing; add `mx` or `network`",
+    ),
+    (
+        "[[destination]]\nmx = []\nmessages = '1/1s'",
+        "1:1: the [[destination]] names nothing; add `mx` or `network`",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']",
+        "1:1: the [[destination]] has no limit; add `connections` or `messages`",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']\nconnections = 0",
+        "3:15: 0 is out of bounds; write a number from 1 to 100000",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']\nconnection = 1",
+        "3:1: unknown key `connection` in [[destination]]; did you mean `connections`?",
+    ),
+    (
+        "[[destination]]\nmx = ['192.0.2.1']\nconnections = 1",
+        "2:7: `192.0.2.1` is not an MX host pattern: it is an address, and has no name",
+    ),
+    (
+        "[[destination]]\nnetwork = ['mx.a.example']\nconnections = 1",
+        "2:12: `mx.a.example` is not a network; write one such as \"192.0.2.0/24\", \"2001:db8::/32\" or \"192.0.2.1\"",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']\nmessages = '100'",
+        "3:12: `100` is not a rate; write how many and in what time, such as \"100/1m\"",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']\nmessages = 100",
+        "3:12: invalid type: integer `100`, expected a rate such as \"100/1m\"",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']\nmessages = '0/1m'",
+        "3:12: `0/1m` is out of bounds; write from 1 to 100000 messages, and a shorter time where that is too few",
+    ),
+    (
+        "[[destination]]\nmx = ['mx.a.example']\nmessages = '9/m'",
+        "3:12: `m` is not a duration; write numbers with units, such as \"30s\" or \"1h 30m\"",
+    ),
+    (
+        "[[destination]]\nmx = ['*.example']\nconnections = 9\n[[destination]]\nmx = ['b.test', 'mx.a.example']\nconnections = 1",
+        "5:17: a [[destination]] above names *.example, and the first one counts; put this one before it, or remove it",
+    ),
+    (
+        "[[destination]]\nnetwork = ['192.0.2.0/24']\nconnections = 9\n[[destination]]\nnetwork = ['192.0.2.7']\nconnections = 1",
+        "5:12: a [[destination]] above names 192.0.2.0/24, and the first one counts; put this one before it, or remove it",
+    ),
     // Certificates.
     (
         "[tls]\nca_files = ['missing.pem']",
@@ -253,6 +306,9 @@ fn the_annotated_example_says_what_the_defaults_are() {
     assert!(empty.warnings.is_empty());
 }
 
+/// Tables that the example comments out.
+const TABLES: [&str; 2] = ["[[listener]]", "[[destination]]"];
+
 /// Turns `# key = value` into `key = value`, and `# [[table]]` into `[[table]]`.
 fn uncommented(text: &str) -> String {
     let is_key = |line: &str| {
@@ -260,7 +316,7 @@ fn uncommented(text: &str) -> String {
             .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
     };
     let lines = text.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) || rest == "[[listener]]" => rest,
+        Some(rest) if is_key(rest) || TABLES.contains(&rest) => rest,
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -299,6 +355,7 @@ fn the_keys_that_the_example_comments_out_are_keys() {
     assert!(matches!(config.listeners[0].tls, MtaTls::Offered(_)));
     assert!(matches!(config.listeners[1].tls, MtaTls::Off));
     assert_eq!(config.maps[0].listen, "127.0.0.1:8461".parse().unwrap());
+    assert_eq!(config.settings.caps[0].limits.connections, Some(20));
     let admin = config.admin.unwrap();
     assert!(admin.access.token().is_some() && admin.tls.is_some());
     let kinds = config.listeners.iter().map(|listener| listener.kind);
@@ -323,6 +380,8 @@ fn what_is_shown_parses_again_to_the_same() {
         dnssec = 'trust-ad'\ntrusted_path = true\ntrust_anchor = 'root.key'\ndane = 'required'\n\
         [mx]\naddresses = 'ipv4-only'\nallow_networks = ['10.0.0.0/8']\ndead_for = '0s'\n\
         [tls]\nroots = 'none'\nca_files = ['clients.pem']\nplaintext_fallback = false\n\
+        [[destination]]\nmx = ['*.b.example', 'mx.a.example']\nnetwork = ['192.0.2.9/24']\nmessages = '90/1m 30s'\n\
+        [[destination]]\nnetwork = ['::/0']\nconnections = 7\n\
         [message]\nbare_newline = 'normalise'\nmax_size = 0\n[timeouts]\nready = '1m 30s'\n\
         [log]\nformat = 'json'\nlevel = 'info,waxseal::proxy=debug'";
     let config = Config::parse(text, &file).unwrap();

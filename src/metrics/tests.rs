@@ -9,6 +9,7 @@ use crate::dns::LookupError;
 use crate::dns::{Answer, Found, Security, Tlsa};
 use crate::name::MailHost;
 use crate::policy::authorize::{Authentication, Peer};
+use crate::policy::cap::{Capped, Rate};
 use crate::policy::downgrade::{Downgrade, Known, Shown};
 use crate::policy::failure::{CertificateFault, Phase, Unreached};
 use crate::policy::handshake::{TlsVersion, WhyPlaintext};
@@ -228,6 +229,7 @@ fn sessions_attempts_and_handshakes_are_counted() {
                 result: LookupResult::Found,
                 elapsed: second,
             },
+            Event::Waited(second),
             Event::Connected(second),
             Event::Handshake(&handshake, second),
             Event::Attempt(&peer(), None),
@@ -425,6 +427,14 @@ fn the_reasons_of_blocked_mail_are_those_that_are_about_policy() {
             best: Shown::Tls,
             until: UnixTime(0),
         }),
+        Fault::Capped(Capped::Connections(1, String::new())),
+        Fault::Capped(Capped::Messages(
+            Rate {
+                count: 1,
+                per: Duration::from_secs(1),
+            },
+            String::new(),
+        )),
     ]);
     assert_eq!(faults.len(), Fault::REASONS.len());
     for fault in faults {

@@ -10,6 +10,7 @@ use crate::dane::{Mismatch, MismatchKind};
 use crate::dns::LookupError;
 use crate::mtasts::record_name;
 use crate::name::{Destination, Domain, MailHost};
+use crate::policy::cap::Capped;
 use crate::policy::downgrade::{Downgrade, Kind};
 use crate::policy::facts::{NoDane, NoMtaSts, Unknown};
 use crate::policy::handshake::TlsVersion;
@@ -124,6 +125,8 @@ pub enum Fault {
     Tlsa(Mismatch),
     /// Nobody demands what is missing, but the host has shown it before.
     Downgraded(Downgrade),
+    /// A `[[destination]]` had no room in time; nothing is wrong with the host.
+    Capped(Capped),
 }
 
 /// Why a TCP connection was not made.
@@ -338,6 +341,8 @@ impl Fault {
             Self::ForbiddenAddress | Self::OwnListener => (451, "4.4.6"),
             Self::Unreachable(_) | Self::TurnedAway(..) => (451, "4.4.1"),
             Self::NoSocket(_) => (451, "4.3.2"),
+            // RFC 3463 §3.5: the mail system is congested.
+            Self::Capped(_) => (451, "4.4.5"),
             Self::TimedOut(_) | Self::ConnectionLost(_) => (451, "4.4.2"),
             Self::Protocol(..) => (451, "4.5.0"),
             Self::StarttlsNotSupported | Self::StarttlsRefused(_) => (451, "4.7.4"),
@@ -379,11 +384,12 @@ impl Fault {
                 MismatchKind::Invalid(_) => "certificate-invalid",
             },
             Self::Downgraded(_) => "downgraded",
+            Self::Capped(capped) => capped.reason(),
         }
     }
 
     /// Every label that [`Fault::reason`] gives, for metrics that start at zero.
-    pub const REASONS: [&'static str; 20] = [
+    pub const REASONS: [&'static str; 22] = [
         "forbidden-address",
         "own-listener",
         "unreachable",
@@ -404,6 +410,8 @@ impl Fault {
         "fingerprint-mismatch",
         "tlsa-invalid",
         "downgraded",
+        "connection-limit",
+        "message-limit",
     ];
 }
 
@@ -508,6 +516,7 @@ impl fmt::Display for Fault {
             }
             Self::Certificate(fault) => fault.fmt(f),
             Self::Tlsa(mismatch) => write!(f, "DANE: {mismatch}"),
+            Self::Capped(capped) => capped.fmt(f),
             Self::Downgraded(Downgrade { kind, best, until }) => {
                 let now = match kind {
                     Kind::Starttls => "STARTTLS is gone or does not work",

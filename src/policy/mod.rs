@@ -17,6 +17,7 @@
 
 pub mod act;
 pub mod authorize;
+pub mod cap;
 pub mod decide;
 pub mod delivery_id;
 pub mod downgrade;

@@ -267,6 +267,8 @@ pub enum Event<'a> {
         /// Until when a policy that is remembered counts all the same, if there is one.
         remembered: Option<UnixTime>,
     },
+    /// Room was waited for where a `[[destination]]` has limits, whatever came of it.
+    Waited(Duration),
     /// A TCP connection was made.
     Connected(Duration),
     /// A TLS handshake was finished.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use tokio::time::Instant;
 
 use crate::name::Host;
 use crate::net::redirect::Redirect;
@@ -74,7 +75,7 @@ impl Driver {
         let patience = waits.connect + waits.greeting;
         let greeting = async {
             if !chosen.is_dialled() {
-                gate.dial(&chosen).await?;
+                gate.dial(&chosen, gate.patience()).await?;
             }
             gate.hail(&chosen).await
         };
@@ -155,12 +156,13 @@ impl Driver {
             Target::Address(address) => (vec![address.ip()], address.port(), None),
             Target::Host(host, port) => (self.addresses(&host).await, port, Some(host)),
         };
+        let room = self.gate.patience();
         let mut reply = socks::Reply::HostUnreachable;
         for address in addresses {
             let target = SocketAddr::new(address, port);
             let chosen = Chosen::new(target, named.clone(), self.client.ip());
             let care = care(bypass, target);
-            let reached = self.reach(&chosen, target, care).await;
+            let reached = self.reach(&chosen, target, care, room).await;
             if let Err(why) = reached {
                 reply = why;
                 continue;
@@ -193,11 +195,12 @@ impl Driver {
         chosen: &Chosen,
         target: SocketAddr,
         care: Care,
+        room: Instant,
     ) -> Result<(), socks::Reply> {
         let gate = Arc::clone(&self.gate);
         let dialled = match care {
             Care::Untouched => gate.dial_listed(chosen).await,
-            Care::Judged if target.port() == gate.settings.mx.port => gate.dial(chosen).await,
+            Care::Judged if target.port() == gate.settings.mx.port => gate.dial(chosen, room).await,
             Care::Judged => {
                 self.wrong_port(target);
                 return Err(socks::Reply::NotAllowed);

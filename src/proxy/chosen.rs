@@ -6,11 +6,15 @@
 //! authorized anew against the same handshake; where that does not do for a domain, a fresh connection to
 //! the same address takes its place, and never another MX: which one is next is the MTA's to decide.
 
+use tokio::time::Instant;
+
 use crate::net::stream::{Socket, Wire};
 use crate::policy::facts::Facts;
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::identify::{Claim, Claims, identify};
 use crate::policy::verdict::Plan;
+use crate::proxy::admission::Room;
+use crate::proxy::caps::Place;
 use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::trail::Trail;
@@ -26,15 +30,30 @@ pub(super) use line::Chosen;
 use line::Line;
 
 impl Gate {
-    /// Connects to the address.
-    pub(super) async fn dial(&self, chosen: &Chosen) -> Result<(), Failure> {
+    /// Connects to the address, for which it waits no longer than `room` where the operator has set limits.
+    pub(super) async fn dial(&self, chosen: &Chosen, room: Instant) -> Result<(), Failure> {
         let check = self.dialer.check(chosen.0.target);
-        check.map_err(|fault| chosen.stranger().failure(fault))?;
-        self.dial_listed(chosen).await
+        let peer = chosen.stranger();
+        check.map_err(|fault| peer.failure(fault))?;
+        let room = Room {
+            deadline: room,
+            company: None,
+        };
+        let place = self.place(&peer, chosen.0.target.port(), room).await?;
+        self.connect(chosen, place).await
     }
 
     /// Connects to the address, which the operator has listed.
     pub(super) async fn dial_listed(&self, chosen: &Chosen) -> Result<(), Failure> {
+        self.connect(chosen, None).await
+    }
+
+    /// Until when a session that has chosen its MX waits for room there: as long as for a connection.
+    pub(super) fn patience(&self) -> Instant {
+        Instant::now() + self.settings.timeouts.connect
+    }
+
+    async fn connect(&self, chosen: &Chosen, place: Option<Place>) -> Result<(), Failure> {
         let (target, source) = (chosen.0.target, chosen.0.source);
         let peer = chosen.stranger();
         let fail = |fault| Err(peer.failure(fault));
@@ -49,7 +68,7 @@ impl Gate {
         let (stream, under_way) = self.connected(&peer, target, connecting).await?;
         let wire = Wire::new(Socket::Plain(stream));
         chosen.put(Line::Dialled(
-            Dialogue::new(wire, peer, target.port()),
+            Dialogue::new(wire, peer, target.port()).at(place),
             under_way,
         ));
         Ok(())
@@ -72,7 +91,7 @@ impl Gate {
 
     /// A fresh connection up to its 220.
     async fn afresh(&self, chosen: &Chosen) -> Result<Line, Failure> {
-        self.dial(chosen).await?;
+        self.dial(chosen, self.patience()).await?;
         let greeting = self.hail(chosen).await?;
         let turned_away = || Fault::TurnedAway(Phase::Greeting, greeting.code());
         let line = chosen.take();
@@ -130,6 +149,8 @@ impl Gate {
         let address = chosen.0.target.ip();
         let claims = identify(plan, facts, address, chosen.0.named.as_ref())
             .map_err(|(policy, failure)| Stop::Host(policy, failure))?;
+        let turn = self.turn(&chosen.stranger(), self.patience()).await;
+        turn.map_err(host(&claims))?;
         if let Some(ready) = self.again(chosen, &claims).await {
             trail.ready(&ready);
             match self.introduced(ready, &claims, envelope, trail).await {

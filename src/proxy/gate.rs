@@ -18,6 +18,7 @@ use crate::policy::facts::{Dane, Facts, HostFacts, Hosts, MtaSts, NoDane, NoMtaS
 use crate::policy::outcome::{Event, LookupResult, Observer};
 use crate::policy::requirement::Roots;
 use crate::policy::rules::{Query, Rule, Rules};
+use crate::proxy::caps::Caps;
 use crate::proxy::dead::DeadAddresses;
 use crate::proxy::pool::Pool;
 use crate::proxy::recent::{Moment, Recent};
@@ -47,6 +48,8 @@ pub struct Gate {
     pub dead: DeadAddresses,
     /// Connections that wait for the next message.
     pub pool: Pool,
+    /// Who may go where the operator has set limits.
+    pub caps: Caps,
     /// Knows the time.
     pub clock: Arc<dyn Clock>,
     /// Counts and logs.

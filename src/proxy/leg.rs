@@ -14,9 +14,10 @@ use crate::policy::delivery_id::DeliveryId;
 use crate::policy::failure::Failure;
 use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
 use crate::policy::verdict::{Policy, Verdict};
+use crate::proxy::admission::Company;
 use crate::proxy::chosen::Chosen;
 use crate::proxy::gate::Gate;
-use crate::proxy::opener::Stop;
+use crate::proxy::opener::{Patience, Stop};
 use crate::proxy::settings::SealReply;
 use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, Follows, Transaction};
@@ -33,6 +34,8 @@ pub(super) struct Leg {
     destination: Destination,
     sender: Option<Destination>,
     started: Instant,
+    /// The other legs of the message, if there are any.
+    company: Option<Company>,
     state: State,
     policy: Policy,
     decision: Option<Arc<Decision>>,
@@ -72,6 +75,7 @@ impl Leg {
             destination,
             sender: mail.path.domain().cloned(),
             started: Instant::now(),
+            company: None,
             state: State::New,
             policy: Policy::Opportunistic,
             decision: None,
@@ -86,6 +90,16 @@ impl Leg {
     /// Whose leg this is.
     pub(super) fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// Tells it that it is not the only one of its message.
+    pub(super) fn joins(&mut self, company: &Company) {
+        if let State::Open(transaction) = &self.state
+            && transaction.has_place()
+        {
+            company.has_place();
+        }
+        self.company = Some(company.clone());
     }
 
     /// Recipients that the MX has accepted.
@@ -179,12 +193,13 @@ impl Leg {
             }
         };
         let (gate, trail) = (&self.gate, &mut self.trail);
+        let until = Patience::new(deadline, self.company.as_ref());
         match &self.chosen {
             Some(chosen) => {
                 let facts = &decision.facts;
                 gate.present(chosen, plan, facts, envelope, trail).await
             }
-            None => gate.introduce(plan, envelope, deadline, trail).await,
+            None => gate.introduce(plan, envelope, until, trail).await,
         }
     }
 

@@ -13,13 +13,16 @@
 //! to all legs at the same time; every leg ends in exactly one `Outcome`.
 //!
 //! A connection that has carried a message waits in the `pool` for the next one; what it has to prove is asked anew.
+//! Where the operator has set limits for an MX (`caps`), mail waits for room (`admission`).
 //!
 //! The server side of the dialogue is sans-io (`smtp::session`). The client side is plain sequential
 //! async code over types that stand for its states (dialled, greeted, ready, in a transaction): each
 //! step awaits one reply, and reads better in the order in which it happens.
 
 pub mod accept;
+mod admission;
 mod arrival;
+mod caps;
 mod chosen;
 mod content;
 mod dead;
@@ -35,6 +38,7 @@ mod trail;
 mod transaction;
 pub mod upstream;
 
+pub use caps::Caps;
 pub use dead::DeadAddresses;
 pub use pool::Pool;
 pub use recent::Recent;

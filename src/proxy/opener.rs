@@ -17,6 +17,8 @@ use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::outcome::{Event, Link};
 use crate::policy::requirement::Requirement;
 use crate::policy::verdict::{Candidate, Plan, Policy};
+use crate::proxy::admission::{Company, Room};
+use crate::proxy::caps::{Admitted, Place};
 use crate::proxy::gate::Gate;
 use crate::proxy::settings::{AfterFailedHandshake, MxSettings};
 use crate::proxy::trail::Trail;
@@ -27,14 +29,34 @@ use crate::smtp::reply::Reply;
 /// One address to dial, and what it must prove.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attempt<'p> {
+    pub(super) preference: u16,
     pub(super) peer: Peer,
     pub(super) port: u16,
     pub(super) requirement: &'p Arc<Requirement>,
 }
 
 impl Attempt<'_> {
-    fn target(&self) -> SocketAddr {
+    pub(super) fn target(&self) -> SocketAddr {
         (self.peer.address, self.port).into()
+    }
+}
+
+/// Until when a message is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience<'a> {
+    /// An MX must have taken its envelope.
+    pub(super) ready: Instant,
+    /// Where the operator has set limits, there must be room. After that the next MX is tried.
+    pub(super) room: Room<'a>,
+}
+
+impl<'a> Patience<'a> {
+    /// Three quarters of the time are left for the hosts themselves.
+    pub(super) fn new(ready: Instant, company: Option<&'a Company>) -> Self {
+        let now = Instant::now();
+        let deadline = now + ready.saturating_duration_since(now) / 4;
+        let room = Room { deadline, company };
+        Self { ready, room }
     }
 }
 
@@ -57,22 +79,41 @@ enum Tried {
     Settled(Stop),
 }
 
-/// The most telling of several failed attempts: a policy that was not met beats the network, and the
-/// later one beats the earlier one.
+/// The most telling of several failed attempts; of equals the later one.
 #[derive(Debug, Default)]
 struct Worst(Option<Stop>);
 
+/// How much a failure tells: a policy that was not met more than a limit, and that more than the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gravity {
+    Network,
+    Limit,
+    Policy,
+}
+
 impl Worst {
     fn note(&mut self, stop: Stop) {
-        let settled = self.0.as_ref().is_some_and(is_about_policy);
-        if !settled || is_about_policy(&stop) {
+        let gravity = self.0.as_ref().map(Gravity::of);
+        if gravity.is_none_or(|gravity| gravity <= Gravity::of(&stop)) {
             self.0 = Some(stop);
         }
     }
 }
 
-fn is_about_policy(stop: &Stop) -> bool {
-    matches!(stop, Stop::Host(_, failure) if failure.is_about_policy())
+impl Gravity {
+    fn of(stop: &Stop) -> Self {
+        match stop {
+            Stop::Host(_, failure) if failure.is_about_policy() => Self::Policy,
+            Stop::Host(
+                _,
+                Failure::Attempt {
+                    fault: Fault::Capped(_),
+                    ..
+                },
+            ) => Self::Limit,
+            _ => Self::Network,
+        }
+    }
 }
 
 /// The attempts of a plan in the order in which they are made, and the failures of the hosts that are not
@@ -100,6 +141,7 @@ pub(super) fn itinerary<'p>(
                 let mut order = in_turn(&way.addresses);
                 order.sort_by_cached_key(|address| !is_warm(address));
                 attempts.extend(order.into_iter().map(|address| Attempt {
+                    preference: candidate.preference,
                     peer: Peer {
                         host: candidate.host.clone(),
                         address,
@@ -138,7 +180,7 @@ fn in_turn(addresses: &[IpAddr]) -> Vec<IpAddr> {
 }
 
 impl Gate {
-    /// Finds the MX that proves what the plan asks for and takes the envelope, before `deadline`.
+    /// Finds the MX that proves what the plan asks for and takes the envelope, in time.
     ///
     /// While others are left to try, an attempt gets half of the time that is left: a host that accepts
     /// connections and then says nothing must not keep the next one from its turn.
@@ -146,28 +188,21 @@ impl Gate {
         &self,
         plan: &Plan,
         envelope: &Envelope<'_>,
-        deadline: Instant,
+        until: Patience<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Stop> {
-        let (attempts, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
+        let (mut rest, failures) = itinerary(plan, &self.settings.mx, &mut rand::rng(), |target| {
             self.pool.knows(target)
         });
         let mut worst = Worst::default();
         for (policy, failure) in failures {
             worst.note(Stop::Host(policy, failure));
         }
-        let mut rest = attempts.iter();
-        while let Some(attempt) = rest.next() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = if rest.len() == 0 { left } else { left / 2 };
-            match timeout(share, self.try_to_begin(attempt, envelope, trail)).await {
-                Ok(Ok(begun)) => return Ok(begun),
-                Ok(Err(Tried::Settled(stop))) => return Err(stop),
-                Ok(Err(Tried::NextHost(stop))) => worst.note(stop),
-                Err(_) => {
-                    let policy = attempt.requirement.policy;
-                    worst.note(Stop::Host(policy, self.too_slow(attempt, trail)));
-                }
+        while !rest.is_empty() {
+            match self.try_next(&mut rest, envelope, until, trail).await {
+                Ok(begun) => return Ok(begun),
+                Err(Tried::Settled(stop)) => return Err(stop),
+                Err(Tried::NextHost(stop)) => worst.note(stop),
             }
         }
         let to = envelope.destination;
@@ -176,40 +211,76 @@ impl Gate {
             .unwrap_or_else(|| Stop::Failure(Failure::NoUsableMx(to.clone()))))
     }
 
+    /// Takes the first one of `rest`, or one that does as well, and tries it in its share of the time.
+    async fn try_next(
+        &self,
+        rest: &mut Vec<Attempt<'_>>,
+        envelope: &Envelope<'_>,
+        until: Patience<'_>,
+        trail: &mut Trail,
+    ) -> Result<Begun, Tried> {
+        let (attempt, admitted) = match self.admit(rest, until.room).await {
+            Ok((at, admitted)) => (rest.remove(at), admitted),
+            Err(failure) => {
+                let attempt = rest.remove(0);
+                // What is behind the same door need not be asked for room again.
+                rest.retain(|other| !self.caps.are_together(&attempt.peer, &other.peer));
+                return Err(self.in_vain(&attempt, failure, trail));
+            }
+        };
+        let left = until.ready.saturating_duration_since(Instant::now());
+        let share = if rest.is_empty() { left } else { left / 2 };
+        let begun = self.try_to_begin(&attempt, admitted, envelope, until.room, trail);
+        let begun = timeout(share, begun).await;
+        begun.unwrap_or_else(|_| Err(self.too_slow(&attempt, trail)))
+    }
+
     /// Gives up on a host that did not get ready within its share of the time.
-    fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Failure {
-        let peer = &attempt.peer;
+    fn too_slow(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Tried {
         self.dead.note(attempt.target());
-        let failure = peer.failure(Fault::TimedOut(Phase::Opening));
+        let failure = attempt.peer.failure(Fault::TimedOut(Phase::Opening));
+        self.in_vain(attempt, failure, trail)
+    }
+
+    /// Records an attempt that came to nothing.
+    fn in_vain(&self, attempt: &Attempt<'_>, failure: Failure, trail: &mut Trail) -> Tried {
+        let peer = &attempt.peer;
         self.observer.record(Event::Attempt(peer, Some(&failure)));
         trail.failed(peer, &failure);
-        failure
+        Tried::NextHost(Stop::Host(attempt.requirement.policy, failure))
     }
 
     async fn try_to_begin(
         &self,
         attempt: &Attempt<'_>,
+        admitted: Admitted<Ready>,
         envelope: &Envelope<'_>,
+        room: Room<'_>,
         trail: &mut Trail,
     ) -> Result<Begun, Tried> {
-        if let Some(ready) = self.rested(attempt) {
-            trail.ready(&ready);
-            match self.begin(ready, attempt, envelope, trail).await {
-                // It has gone stale: nothing was lost, and the MTA need not know.
-                Err(Tried::NextHost(Stop::Host(..))) => {}
-                Err(Tried::NextHost(Stop::Replied(_, reply))) if reply.code() == 421 => {}
-                begun => return begun,
+        let place = match admitted {
+            Admitted::Afresh(place) => place,
+            Admitted::Again(ready) => {
+                trail.ready(&ready);
+                match self.begin(ready, attempt, envelope, trail).await {
+                    // It has gone stale: nothing was lost, and the MTA need not know.
+                    Err(Tried::NextHost(Stop::Host(..))) => {}
+                    Err(Tried::NextHost(Stop::Replied(_, reply))) if reply.code() == 421 => {}
+                    begun => return begun,
+                }
+                let place = self.place(&attempt.peer, attempt.port, room).await;
+                place.map_err(|failure| self.in_vain(attempt, failure, trail))?
             }
-        }
+        };
         let ready = self
-            .attempt(attempt, trail)
+            .attempt(attempt, place, trail)
             .await
             .map_err(|failure| Tried::NextHost(Stop::Host(attempt.requirement.policy, failure)))?;
         self.begin(ready, attempt, envelope, trail).await
     }
 
     /// A connection that has carried a message before and proves what this one asks for.
-    fn rested(&self, attempt: &Attempt<'_>) -> Option<Ready> {
+    pub(super) fn rested(&self, attempt: &Attempt<'_>) -> Option<Ready> {
         let Attempt {
             peer, requirement, ..
         } = attempt;
@@ -253,11 +324,14 @@ impl Gate {
     }
 
     /// Makes one attempt, and a second one in plaintext where the requirement allows that.
-    async fn attempt(&self, attempt: &Attempt<'_>, trail: &mut Trail) -> Result<Ready, Failure> {
+    async fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        place: Option<Place>,
+        trail: &mut Trail,
+    ) -> Result<Ready, Failure> {
         let Attempt {
-            peer,
-            port,
-            requirement,
+            peer, requirement, ..
         } = attempt;
         if self.dead.knows(attempt.target()) {
             let fault = Fault::Unreachable(Unreached::Lately);
@@ -265,7 +339,7 @@ impl Gate {
             trail.failed(peer, &failure);
             return Err(failure);
         }
-        let first = self.open(peer, *port, requirement).await;
+        let first = self.open(attempt, Starttls::IfOffered, place.clone()).await;
         let first = self.tried(peer, first, trail);
         // The second try is a fresh connection: what a failed handshake leaves behind is not SMTP.
         match first {
@@ -273,9 +347,7 @@ impl Gate {
                 fault: Fault::Handshake(_),
                 ..
             }) if self.falls_back(requirement) => {
-                let second = self
-                    .open_with(peer, *port, requirement, Starttls::NotAfterFailure)
-                    .await;
+                let second = self.open(attempt, Starttls::NotAfterFailure, place).await;
                 self.tried(peer, second, trail)
             }
             other => other,

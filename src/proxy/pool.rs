@@ -11,7 +11,8 @@
 //!
 //! The MX may close at any time what is idle. So a connection that fails before the content is replaced by a
 //! fresh one, and the MTA hears nothing of it. After a 421 all connections to that address are ended
-//! (RFC 5321 §3.8). Where there is no room the oldest connection of the address that has most of them goes.
+//! (RFC 5321 §3.8). Where there is no room the oldest connection of the address that has most of them goes; and the
+//! oldest of all to an MX with limits (`caps`), when mail waits there.
 //!
 //! Connections that leave from an address of the MTA's own are not here: they belong to its session.
 
@@ -112,6 +113,15 @@ impl Idle {
         self.take_at(from, 0)
     }
 
+    fn take_oldest(&mut self, wanted: impl Fn(&Settled) -> bool) -> Option<Resting> {
+        let all = self.by_target.iter();
+        let all =
+            all.flat_map(|(target, lines)| lines.iter().enumerate().map(move |at| (target, at)));
+        let wanted = all.filter(|(_, (_, resting))| wanted(&resting.line));
+        let (target, (at, _)) = wanted.min_by_key(|(_, (_, resting))| resting.since)?;
+        self.take_at(*target, at)
+    }
+
     /// Removes every connection that `unwanted` names.
     fn remove(&mut self, mut unwanted: impl FnMut(&mut Resting) -> bool) -> Vec<Resting> {
         let mut removed = Vec::new();
@@ -194,11 +204,15 @@ impl Pool {
         }
         let in_the_way = self.lock().in_the_way(line.dialogue.target(), settings);
         self.end(in_the_way);
+        let place = line.dialogue.place.clone();
         self.put(Resting {
             line,
             name: Arc::clone(name),
             since: Instant::now(),
         });
+        if let Some(place) = place {
+            place.idles();
+        }
     }
 
     fn put(&self, resting: Resting) {
@@ -219,6 +233,12 @@ impl Pool {
         idle.count -= forgotten.len();
         drop(idle);
         self.end(forgotten);
+    }
+
+    /// Ends the one that has waited the longest of those that `wanted` names.
+    pub(super) fn end_oldest(&self, wanted: impl Fn(&Settled) -> bool) {
+        let oldest = self.lock().take_oldest(wanted);
+        self.end(oldest);
     }
 
     /// Ends connections that have waited too long or are too old, and those that the MX has closed. To be called

@@ -18,6 +18,8 @@ use crate::net::stream::{Wire, WireError, trim_line};
 use crate::policy::outcome::{Event, Ingress};
 use crate::policy::refusal::Refusal;
 use crate::proxy::accept::order_to_stop;
+use crate::proxy::admission::Company;
+use crate::proxy::caps::Caps;
 use crate::proxy::chosen::Chosen;
 use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
@@ -54,6 +56,8 @@ pub struct Driver {
 #[derive(Default)]
 pub(super) struct Transaction {
     legs: Vec<Leg>,
+    /// What they know of each other, once there are several.
+    company: Option<Company>,
     /// The destination of each accepted recipient, in order.
     accepted: Vec<Destination>,
     /// The content, once BDAT has begun.
@@ -61,6 +65,14 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
+    /// Tells legs of each other, where they may stand in each other's way.
+    fn introduce_legs(&mut self, caps: &Caps) {
+        if self.legs.len() > 1 && !caps.is_empty() {
+            let company = self.company.get_or_insert_default();
+            self.legs.iter_mut().for_each(|leg| leg.joins(company));
+        }
+    }
+
     /// The place of the leg to a destination.
     fn leg_to(&self, to: &Destination) -> Option<usize> {
         self.legs.iter().position(|leg| leg.destination() == to)
@@ -250,6 +262,7 @@ impl Driver {
                 }
             }
         }
+        self.transaction.introduce_legs(&self.gate.caps);
         let asked = self.transaction.legs.iter_mut().map(|leg| {
             let mine: Vec<&Recipient> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
             let mail = &mail;

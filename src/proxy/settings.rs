@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::net::redirect::Redirect;
+use crate::policy::cap::Cap;
 use crate::policy::downgrade::Guard;
 use crate::policy::outcome::Ingress;
 use crate::socks::Users;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub mx: MxSettings,
     /// Those that wait for the next message.
     pub pool: PoolSettings,
+    /// How much goes to an MX at one time; the first one that names it counts.
+    pub caps: Vec<Cap>,
     /// What follows a failed handshake where plaintext is allowed.
     pub after_failed_handshake: AfterFailedHandshake,
     /// How downgrades are met.

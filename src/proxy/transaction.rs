@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
+use crate::proxy::caps::Place;
 use crate::proxy::settings::Timeouts;
 use crate::proxy::upstream::{Ready, Remembers, Settled};
 use crate::smtp::bridge;
@@ -122,6 +123,12 @@ impl Ready {
 }
 
 impl Transaction {
+    /// True where the connection has a place that others may have to wait for.
+    pub(super) fn has_place(&self) -> bool {
+        let place = self.line.dialogue.place.as_ref();
+        place.is_some_and(Place::is_scarce)
+    }
+
     /// What the connection is.
     pub(super) fn link(&self) -> &Link {
         &self.link

@@ -18,7 +18,9 @@ use crate::policy::failure::{Failure, Fault, Phase};
 use crate::policy::handshake::{Channel, Handshake, WhyPlaintext};
 use crate::policy::outcome::{Event, Link, Seal};
 use crate::policy::requirement::{Demand, Requirement};
+use crate::proxy::caps::Place;
 use crate::proxy::gate::Gate;
+use crate::proxy::opener::Attempt;
 use crate::smtp::capabilities::{Capabilities, Extension};
 use crate::smtp::reply::{Reply, ReplyParser};
 
@@ -35,6 +37,8 @@ pub(super) struct Dialogue {
     pub(super) peer: Peer,
     /// The port that was dialled.
     pub(super) port: u16,
+    /// Where the MX has limits; free again once the connection is closed.
+    pub(super) place: Option<Place>,
     /// True once the MX has said 421: it closes the connection (RFC 5321 §3.8).
     closing: bool,
 }
@@ -46,8 +50,14 @@ impl Dialogue {
             wire,
             peer,
             port,
+            place: None,
             closing: false,
         }
+    }
+
+    /// The connection, in its place.
+    pub(super) fn at(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
     }
 
     /// The address and port that were dialled.
@@ -325,25 +335,20 @@ pub struct Inspection {
 }
 
 impl Gate {
-    /// Dials `peer` and makes it prove what `requirement` asks for.
-    pub async fn open(
+    /// Dials an MX and makes it prove what it must.
+    pub(super) async fn open(
         &self,
-        peer: &Peer,
-        port: u16,
-        requirement: &Arc<Requirement>,
-    ) -> Result<Ready, Failure> {
-        self.open_with(peer, port, requirement, Starttls::IfOffered)
-            .await
-    }
-
-    pub(super) async fn open_with(
-        &self,
-        peer: &Peer,
-        port: u16,
-        requirement: &Arc<Requirement>,
+        attempt: &Attempt<'_>,
         starttls: Starttls,
+        place: Option<Place>,
     ) -> Result<Ready, Failure> {
-        let greeted = self.greet(peer, port).await?;
+        let Attempt {
+            peer,
+            port,
+            requirement,
+            ..
+        } = attempt;
+        let greeted = self.greet(peer, *port, place).await?;
         let name = &self.settings.hostname;
         let line = self.seal(greeted, requirement, starttls, name).await?;
         let judged = authorize(requirement, line.channel(), peer, self.clock.now());
@@ -365,7 +370,7 @@ impl Gate {
             handshake: None,
             proof,
         };
-        let greeted = match self.greet(peer, port).await {
+        let greeted = match self.greet(peer, port, None).await {
             Ok(greeted) => greeted,
             Err(failure) => return blank(None, Err(failure)),
         };
@@ -389,13 +394,18 @@ impl Gate {
     }
 
     /// Connects, reads the greeting, says EHLO.
-    async fn greet(&self, peer: &Peer, port: u16) -> Result<Greeted, Failure> {
+    async fn greet(
+        &self,
+        peer: &Peer,
+        port: u16,
+        place: Option<Place>,
+    ) -> Result<Greeted, Failure> {
         let target = (peer.address, port).into();
         let within = self.settings.timeouts.connect;
         let connecting = self.dialer.connect(target, within);
         let stream = self.connected(peer, target, connecting).await?;
         let wire = Wire::new(Socket::Plain(stream));
-        let mut dialogue = Dialogue::new(wire, peer.clone(), port);
+        let mut dialogue = Dialogue::new(wire, peer.clone(), port).at(place);
         let greeting = self.greeting(&mut dialogue, target).await?;
         // RFC 5321 §3.1: anything but 220 (554 above all) means no service here; the next MX may help.
         if greeting.code() != 220 {
@@ -515,6 +525,7 @@ impl Gate {
             mut wire,
             peer,
             port,
+            place,
             ..
         } = dialogue;
         let Some(stream) = wire.take_plain() else {
@@ -531,6 +542,6 @@ impl Gate {
         self.observer
             .record(Event::Handshake(&handshake, started.elapsed()));
         let wire = Wire::new(Socket::Tls(Box::new(stream)));
-        Ok((Dialogue::new(wire, peer, port), handshake))
+        Ok((Dialogue::new(wire, peer, port).at(place), handshake))
     }
 }

@@ -10,6 +10,7 @@ mod chunking;
 mod dane;
 mod decide;
 mod delivery;
+mod destination;
 mod dnssec;
 mod doctor;
 mod downgrade;

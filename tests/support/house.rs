@@ -186,7 +186,7 @@ async fn open(folder: &Path, clock: &Arc<dyn Clock>) -> App {
         clock: Arc::clone(clock),
         ..Ports::default()
     };
-    let app = App::start(config, ports).await;
+    let app = Box::pin(App::start(config, ports)).await;
     app.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -29,6 +29,10 @@ kind = "socks5"
 listen = "{gate}:{socks}"
 bypass = ["127.0.0.0/8"]
 
+[[destination]]
+network = ["0.0.0.0/0", "::/0"]
+connections = 1000
+
 [metrics]
 domains = ["tls.example", "plain-but-must.example"]
 """
