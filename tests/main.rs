@@ -17,6 +17,7 @@
 //! | `suite::dane` | DANE from the zone to the reply at the MTA, `data/dane.table` and, for what only signatures show, `data/dnssec.table` |
 //! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
 //! | `suite::pool` | connections that wait for the next message: when they carry it, and when never |
+//! | `suite::resumption` | TLS sessions that go on with the next connection: when they do, and what is judged then |
 //! | `suite::downgrade` | a host that shows less than before |
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |

@@ -127,7 +127,7 @@ pub(super) fn gate(
         roots: Arc::clone(&config.roots),
         discover: discover(config, resolver, &dialer, lasting)?,
         dialer,
-        tls: TlsClient::new()?,
+        tls: TlsClient::new(config.settings.resume_for)?,
         dead: lasting.dead.clone(),
         pool: lasting.pool.clone(),
         clock: Arc::clone(&lasting.clock),

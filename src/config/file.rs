@@ -342,6 +342,7 @@ pub(super) struct Tls {
     pub(super) roots: Spanned<RootSet>,
     pub(super) ca_files: Vec<Spanned<PathBuf>>,
     pub(super) plaintext_fallback: bool,
+    pub(super) resume_for: Wait<0, 7>,
     pub(super) downgrade: Downgrade,
     pub(super) downgrade_hold: Wait<60_000, 30>,
 }
@@ -352,6 +353,7 @@ impl Default for Tls {
             roots: Spanned::new(0..0, RootSet::Webpki),
             ca_files: Vec::new(),
             plaintext_fallback: true,
+            resume_for: Wait(Duration::from_hours(1)),
             downgrade: Downgrade::Warn,
             downgrade_hold: Wait(Duration::from_hours(3 * 24)),
         }

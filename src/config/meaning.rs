@@ -176,6 +176,7 @@ fn settings(file: &File) -> Settings {
         } else {
             AfterFailedHandshake::NextHost
         },
+        resume_for: file.tls.resume_for.0,
         guard: Guard {
             response: match file.tls.downgrade {
                 file::Downgrade::Warn => Response::Warn,

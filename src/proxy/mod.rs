@@ -12,7 +12,8 @@
 //! an MX without an `Authorized`; the content passes through one buffer of fixed size, octet for octet,
 //! to all legs at the same time; every leg ends in exactly one `Outcome`.
 //!
-//! A connection that has carried a message waits in the `pool` for the next one; what it has to prove is asked anew.
+//! A connection that has carried a message waits in the `pool` for the next one, and its TLS session goes on with later
+//! connections (`earlier`); what it has to prove is asked anew.
 //!
 //! The server side of the dialogue is sans-io (`smtp::session`). The client side is plain sequential
 //! async code over types that stand for its states (dialled, greeted, ready, in a transaction): each
@@ -23,6 +24,7 @@ mod arrival;
 mod chosen;
 mod content;
 mod dead;
+mod earlier;
 pub mod gate;
 mod leg;
 mod notes;

@@ -84,6 +84,8 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// What follows a failed handshake where plaintext is allowed.
     pub after_failed_handshake: AfterFailedHandshake,
+    /// How long TLS sessions with MX hosts go on; zero = every handshake is a full one.
+    pub resume_for: Duration,
     /// How downgrades are met.
     pub guard: Guard,
 }
