@@ -7,7 +7,7 @@
 //! | `suite::support` | tests of that world itself |
 //! | `suite::delivery` | a message and its replies, from MTA to MX and back: content, refusals, broken connections, fan-out |
 //! | `suite::routing` | which MX is dialled, in which order, and what happens when DNS or an MX does not answer |
-//! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without |
+//! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without; small messages in one chunk |
 //! | `suite::limits` | what an MTA may do: networks, limits, time-outs, extensions, smuggling, TLS |
 //! | `suite::chosen` | MTAs that choose the MX themselves, by SOCKS or through a firewall |
 //! | `suite::lifecycle` | reload and stop |

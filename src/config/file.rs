@@ -282,6 +282,7 @@ pub(super) struct Mx {
     pub(super) max_addresses: Number<1, 1000>,
     pub(super) dead_for: Wait<0>,
     pub(super) dead_entries: Number<0, 100_000_000>,
+    pub(super) chunking: bool,
 }
 
 impl Default for Mx {
@@ -295,6 +296,7 @@ impl Default for Mx {
             max_addresses: Number(20),
             dead_for: seconds(60),
             dead_entries: Number(10_000),
+            chunking: false,
         }
     }
 }

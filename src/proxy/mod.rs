@@ -10,7 +10,8 @@
 //!
 //! What this room promises: a recipient gets its 250 only after its MX has said 250; nothing is sent to
 //! an MX without an `Authorized`; the content passes through one buffer of fixed size, octet for octet,
-//! to all legs at the same time; every leg ends in exactly one `Outcome`.
+//! to all legs at the same time (a small message may wait until it is whole: `held`); every leg ends in exactly one
+//! `Outcome`.
 //!
 //! A connection that has carried a message waits in the `pool` for the next one, and its TLS session goes on with later
 //! connections (`earlier`); what it has to prove is asked anew.
@@ -26,6 +27,7 @@ mod content;
 mod dead;
 mod earlier;
 pub mod gate;
+mod held;
 mod leg;
 mod notes;
 mod opener;

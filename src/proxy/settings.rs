@@ -174,6 +174,17 @@ pub struct MxSettings {
     pub dead_for: Duration,
     /// How many such addresses are remembered.
     pub dead_entries: u64,
+    /// How a small message goes there.
+    pub small_messages: SmallMessages,
+}
+
+/// How a small message that the MTA sends with DATA goes to an MX with CHUNKING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmallMessages {
+    /// With DATA, once the MX has said 354.
+    WithData,
+    /// Whole, in the one chunk of a BDAT.
+    InOneChunk,
 }
 
 /// Connections to MX hosts that wait for the next message.
