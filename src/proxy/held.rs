@@ -3,7 +3,7 @@
 //! DATA costs a round trip before the content, in which nobody learns anything: an MX that will not have the message
 //! can say so behind it. So the MTA gets its 354 from waxseal, and its octets are kept. If the message ends before
 //! there are too many, it goes out whole, command and content in one write; else with DATA, as if nothing had been
-//! kept. What is kept is there once, however many legs there are.
+//! kept, and so from the beginning where the MTA has announced a larger one. What is kept is there once, however many legs there are.
 
 use futures_util::future::join_all;
 
@@ -12,7 +12,7 @@ use crate::proxy::leg::Leg;
 use crate::smtp::data;
 
 /// Octets that are kept, dots and all.
-const MOST: usize = CHUNK;
+pub(super) const MOST: u64 = CHUNK as u64;
 
 /// What came of a message, for the legs that have heard nothing of it; none where there is no such leg.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Held {
     pub(super) async fn keep(&mut self, piece: &[u8], legs: &mut [Leg]) {
         if let Some(octets) = &mut self.0 {
             octets.extend_from_slice(piece);
-            if octets.len() > MOST {
+            if octets.len() as u64 > MOST {
                 join_all(holding(legs).map(|leg| leg.release(octets))).await;
                 self.0 = None;
             }

@@ -8,6 +8,7 @@
 use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
+use crate::proxy::held;
 use crate::proxy::settings::{SmallMessages, Timeouts};
 use crate::proxy::upstream::{Ready, Remembers, Settled};
 use crate::smtp::bridge;
@@ -64,6 +65,8 @@ pub(super) struct Transaction {
     line: Settled,
     timeouts: Timeouts,
     link: Link,
+    /// The size that the MTA has announced, if it has (RFC 1870 §5).
+    announced: Option<u64>,
     body: Body,
     /// Recipients that the MX has accepted.
     accepted: usize,
@@ -101,6 +104,7 @@ impl Ready {
             link: self.link(),
             line: self.line,
             timeouts: timeouts.clone(),
+            announced: envelope.mail.size,
             body: Body::NotBegun,
             accepted: 0,
             awaits_replies: false,
@@ -240,7 +244,9 @@ impl Transaction {
 
     /// Whether the content can wait until it is known to be small.
     fn may_hold(&self, small: SmallMessages) -> bool {
-        small == SmallMessages::InOneChunk && self.line.offers.has(Extension::Chunking)
+        small == SmallMessages::InOneChunk
+            && self.line.offers.has(Extension::Chunking)
+            && self.announced.is_none_or(|size| size <= held::MOST)
     }
 
     /// Makes the MX ready for content of DATA, or does without for now.

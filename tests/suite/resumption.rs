@@ -8,7 +8,7 @@ use rustls::server::ProducesTickets;
 use crate::support::ca::{Ca, Identity};
 use crate::support::clock::HandClock;
 use crate::support::house::{House, Setup};
-use crate::support::mx::{Act, Mx, Script, StartTls, Tls, Versions};
+use crate::support::mx::{Act, Answer, Mx, Script, StartTls, Tls, Versions, reply};
 use crate::support::net::loopback;
 use crate::support::tally::Tally;
 use crate::support::world::{BODY, fate, is};
@@ -287,6 +287,21 @@ async fn a_handshake_that_fails_over_a_session_is_never_a_reason_for_plaintext()
             .await,
         2
     ));
+}
+
+#[tokio::test]
+async fn an_mx_that_goes_behind_a_session_that_went_on_gets_a_full_handshake() {
+    let world = World::with("", "", Versions::All).await;
+    assert_eq!(world.send().await, SEALED);
+    world.mx.play(Script {
+        ehlo: Some(Answer::by(|ask| match (ask.connection, ask.tls) {
+            (1, true) => Act::Close,
+            _ => reply(250, "mx.test\nSTARTTLS\nPIPELINING"),
+        })),
+        ..script(world.tls.clone())
+    });
+    assert_eq!(world.send().await, SEALED);
+    assert_eq!(world.handshakes(), ["full", "resumed", "full"]);
 }
 
 #[tokio::test]

@@ -124,6 +124,20 @@ async fn a_larger_message_goes_with_data() {
 }
 
 #[tokio::test]
+async fn one_that_is_announced_as_large_goes_with_data_together_with_its_recipients() {
+    let world = World::with(script(Via::Bdat), WANTED).await;
+    for (size, via) in [(MOST, Via::Bdat), (MOST + 1, Via::Data)] {
+        let mut mta = world.mta(Dialect::Smtp).await;
+        let mail = format!("MAIL FROM:<s@b.test> SIZE={size}");
+        let replies = mta.pipeline(&[&mail, "RCPT TO:<r@a.test>", "DATA"]).await;
+        assert_eq!(replies[2].code, 354);
+        assert_eq!(world.mx[0].heard("DATA"), usize::from(via == Via::Data));
+        assert_eq!(mta.data(BODY).await.code, 250);
+        assert_eq!(world.mx[0].messages().last().unwrap().via, via);
+    }
+}
+
+#[tokio::test]
 async fn a_fan_out_speaks_to_each_mx_in_its_own_words() {
     for (size, first) in [(1000, Via::Bdat), (5 * MOST, Via::Data)] {
         let domains = ["a.test", "b.test", "c.test"];
