@@ -3,7 +3,8 @@
 //! DATA costs a round trip before the content, in which nobody learns anything: an MX that will not have the message
 //! can say so behind it. So the MTA gets its 354 from waxseal, and its octets are kept. If the message ends before
 //! there are too many, it goes out whole, command and content in one write; else with DATA, as if nothing had been
-//! kept, and so from the beginning where the MTA has announced a larger one. What is kept is there once, however many legs there are.
+//! kept, and so from the beginning where the MTA has announced a larger one. What is kept is there once, however
+//! many legs there are.
 
 use futures_util::future::join_all;
 
