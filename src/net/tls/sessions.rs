@@ -18,8 +18,9 @@ use tokio_rustls::rustls::client::Resumption;
 use super::Start;
 use crate::name::Host;
 
-/// Servers whose sessions are kept, at most.
-const SERVERS: u64 = 500;
+/// Servers whose sessions are kept, at most. Whoever is hostile can make each session as large as two messages of
+/// a handshake, 128 KiB: so it is the busiest that are kept, and not many.
+const SERVERS: u64 = 100;
 
 /// Sessions of one server, at most: what the library keeps for one name.
 const SESSIONS: usize = 8;
