@@ -7,7 +7,7 @@
 //! | `suite::support` | tests of that world itself |
 //! | `suite::delivery` | a message and its replies, from MTA to MX and back: content, refusals, broken connections, fan-out |
 //! | `suite::routing` | which MX is dialled, in which order, and what happens when DNS or an MX does not answer |
-//! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without |
+//! | `suite::chunking` | BDAT, to MX hosts with CHUNKING and without; small messages in one chunk |
 //! | `suite::limits` | what an MTA may do: networks, limits, time-outs, extensions, smuggling, TLS |
 //! | `suite::chosen` | MTAs that choose the MX themselves, by SOCKS or through a firewall |
 //! | `suite::lifecycle` | reload and stop |
@@ -18,6 +18,7 @@
 //! | `suite::dnssec` | the resolver: probes, caches, TCP, and what follows where nothing can be proven |
 //! | `suite::pool` | connections that wait for the next message: when they carry it, and when never |
 //! | `suite::destination` | limits of connections and messages for an MX: who waits, who is deferred, and what is counted |
+//! | `suite::resumption` | TLS sessions that go on with the next connection: when they do, and what is judged then |
 //! | `suite::downgrade` | a host that shows less than before |
 //! | `suite::fetch` | the policy of MTA-STS over HTTPS: each fault of web server, certificate, answer and address, and what is never dialled |
 //! | `suite::socketmap` | the policy table for Postfix: what is answered, `data/socketmap.table`, and how it is asked |

@@ -72,8 +72,8 @@ STRENGTH = [
     ),
     Graph(
         15, "Full and resumed, handshakes per minute", {"resumed: {{resumed}}": per_minute(HANDSHAKES, "resumed")},
-        """Resumed sessions save a round trip and a signature. If resumption disappears while traffic stays, waxseal was restarted, or the
-        destinations stopped giving out tickets; no harm is done.""",
+        """Resumed sessions save a signature, and before TLS 1.3 a round trip. If resumption disappears while traffic stays, waxseal was
+        restarted or reloaded, or the destinations stopped giving out tickets; no harm is done.""",
         stack="normal",
     ),
 ]

@@ -131,7 +131,7 @@ pub(super) fn gate(
         discover: discover(config, resolver, &dialer, lasting)?,
         recent: Recent::new(config.dns.cache_entries.min(MAX_DECISIONS)),
         dialer,
-        tls: TlsClient::new()?,
+        tls: TlsClient::new(config.settings.resume_for)?,
         dead: lasting.dead.clone(),
         pool: lasting.pool.clone(),
         caps: Caps::new(&config.settings.caps),

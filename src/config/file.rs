@@ -287,6 +287,7 @@ pub(super) struct Mx {
     pub(super) max_addresses: Number<1, 1000>,
     pub(super) dead_for: Wait<0>,
     pub(super) dead_entries: Number<0, 100_000_000>,
+    pub(super) chunking: bool,
 }
 
 impl Default for Mx {
@@ -300,6 +301,7 @@ impl Default for Mx {
             max_addresses: Number(20),
             dead_for: seconds(60),
             dead_entries: Number(10_000),
+            chunking: false,
         }
     }
 }
@@ -361,6 +363,7 @@ pub(super) struct Tls {
     pub(super) roots: Spanned<RootSet>,
     pub(super) ca_files: Vec<Spanned<PathBuf>>,
     pub(super) plaintext_fallback: bool,
+    pub(super) resume_for: Wait<0, 7>,
     pub(super) downgrade: Downgrade,
     pub(super) downgrade_hold: Wait<60_000, 30>,
 }
@@ -371,6 +374,7 @@ impl Default for Tls {
             roots: Spanned::new(0..0, RootSet::Webpki),
             ca_files: Vec::new(),
             plaintext_fallback: true,
+            resume_for: Wait(Duration::from_hours(1)),
             downgrade: Downgrade::Warn,
             downgrade_hold: Wait(Duration::from_hours(3 * 24)),
         }

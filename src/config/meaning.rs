@@ -20,7 +20,7 @@ use crate::policy::failure::Failure;
 use crate::policy::handshake::Fingerprint;
 use crate::proxy::settings::{
     AfterFailedHandshake, BareNewline, Limits, MxSettings, PoolSettings, SealReply, Settings,
-    Timeouts,
+    SmallMessages, Timeouts,
 };
 use crate::store::{self, Place};
 
@@ -177,6 +177,7 @@ fn settings(file: &File, source: Source<'_>) -> Result<Settings, ConfigError> {
         } else {
             AfterFailedHandshake::NextHost
         },
+        resume_for: file.tls.resume_for.0,
         guard: Guard {
             response: match file.tls.downgrade {
                 file::Downgrade::Warn => Response::Warn,
@@ -194,6 +195,11 @@ fn mx(mx: &file::Mx) -> MxSettings {
         max_addresses: mx.max_addresses.as_usize(),
         dead_for: mx.dead_for.0,
         dead_entries: u64::from(mx.dead_entries.0),
+        small_messages: if mx.chunking {
+            SmallMessages::InOneChunk
+        } else {
+            SmallMessages::WithData
+        },
     }
 }
 

@@ -109,6 +109,10 @@ const WRONG: &[(&str, &str)] = &[
         "2:8: `2days` is too long; the most is 1day",
     ),
     (
+        "[tls]\nresume_for = '8days'",
+        "2:14: `8days` is too long; the most is 7days",
+    ),
+    (
         "[message]\nmax_size = 'big'",
         "2:12: `big` is not a size; write octets or a unit, such as \"64 KiB\" or \"50 MB\"",
     ),

@@ -65,6 +65,13 @@ impl Authorized {
         self.would_block.as_ref()
     }
 
+    /// Whether nothing speaks against the channel: neither what is only observed or tested, nor what the host has
+    /// shown before.
+    pub fn is_beyond_doubt(&self) -> bool {
+        let lost = matches!(self.sight, Sight::Lost(_));
+        !lost && self.would_block.is_none() && !matches!(self.tested, Some(Err(_)))
+    }
+
     /// Whether the channel satisfies an MTA-STS policy that is only tested; none where there is no such policy.
     pub fn tested(&self) -> Option<&Result<(), Failure>> {
         self.tested.as_ref()

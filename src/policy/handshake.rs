@@ -42,7 +42,7 @@ pub struct Handshake {
     pub version: TlsVersion,
     /// The cipher suite, by its IANA name.
     pub cipher: &'static str,
-    /// The key exchange group, by its IANA name.
+    /// The key exchange group, by its IANA name; `none` where TLS 1.2 resumes.
     pub key_exchange: &'static str,
     /// Full or resumed.
     pub resumption: Resumption,

@@ -9,6 +9,7 @@
 use tokio::time::Instant;
 
 use crate::net::stream::{Socket, Wire};
+use crate::policy::authorize::Authorized;
 use crate::policy::facts::Facts;
 use crate::policy::failure::{Failure, Fault, Phase, Unreached};
 use crate::policy::identify::{Claim, Claims, identify};
@@ -19,7 +20,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::opener::Stop;
 use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, NotBegun};
-use crate::proxy::upstream::{Dialogue, Ready, Settled, Starttls};
+use crate::proxy::upstream::{Dialogue, Greeted, Ready, Settled, Starttls};
 use crate::smtp::capabilities::Capabilities;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::Hello;
@@ -195,7 +196,9 @@ impl Gate {
             line.dialogue.quit();
             return None;
         }
-        let ready = self.judged(chosen, claims, line).await.ok()?;
+        let judged = claims.authorize(line.channel(), chosen.0.target.ip(), self.clock.now());
+        self.is_outdated(&line, judged.as_ref().ok().map(|(_, word)| word));
+        let ready = self.noted(chosen, claims, line, judged).await.ok()?;
         if ready.link().would_block.is_some() {
             ready.quit();
             return None;
@@ -203,15 +206,14 @@ impl Gate {
         Some(ready)
     }
 
-    /// The judge's word on a connection; one that is not authorized is ended.
-    async fn judged(
+    /// Takes the judge's word on a connection; one that is not authorized is ended.
+    async fn noted(
         &self,
         chosen: &Chosen,
         claims: &Claims,
         line: Settled,
+        judged: Result<(&Claim, Authorized), Failure>,
     ) -> Result<Ready, Failure> {
-        let address = chosen.0.target.ip();
-        let judged = claims.authorize(line.channel(), address, self.clock.now());
         let (claim, proof) = match &judged {
             Ok((claim, authorized)) => (*claim, Ok(authorized)),
             Err(failure) => (claims.expected(), Err(failure)),
@@ -287,23 +289,44 @@ impl Gate {
         chosen: &Chosen,
         claims: &Claims,
         claim: &Claim,
-        starttls: Starttls,
+        mut starttls: Starttls,
     ) -> Result<Ready, Failure> {
         let name = chosen.state().name.clone();
         let name = name.unwrap_or_else(|| self.settings.hostname.to_string());
+        let (line, judged) = loop {
+            let greeted = self.greeted(chosen, claim, &name).await?;
+            let sealed = self.try_to_seal(greeted, &claim.requirement, starttls, &name);
+            if let Some(line) = sealed.await? {
+                let now = self.clock.now();
+                let judged = claims.authorize(line.channel(), chosen.0.target.ip(), now);
+                if !self.is_outdated(&line, judged.as_ref().ok().map(|(_, word)| word)) {
+                    break (line, judged);
+                }
+                line.dialogue.quit();
+            }
+            starttls = Starttls::Afresh;
+        };
+        self.noted(chosen, claims, line, judged).await
+    }
+
+    /// A connection on which TLS is not yet settled, for one host.
+    async fn greeted(
+        &self,
+        chosen: &Chosen,
+        claim: &Claim,
+        name: &str,
+    ) -> Result<Greeted, Failure> {
         let mut line = chosen.take_quiet();
         if !matches!(line, Some(Line::Greeted(_))) {
             let mut fresh = self.afresh(chosen).await?;
-            let offers = self.ehlo(fresh.dialogue(), &name).await?;
+            let offers = self.ehlo(fresh.dialogue(), name).await?;
             line = Some(fresh.offering(offers));
         }
         let Some(Line::Greeted(mut greeted)) = line else {
             return Err(chosen.lost(Phase::Ehlo));
         };
         greeted.dialogue.peer = chosen.peer(claim.host.clone());
-        let requirement = &claim.requirement;
-        let line = self.seal(greeted, requirement, starttls, &name).await?;
-        self.judged(chosen, claims, line).await
+        Ok(greeted)
     }
 }
 

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 
 use crate::net::stream::{Wire, WireError};
 use crate::policy::refusal::Refusal;
+use crate::proxy::held::Held;
 use crate::proxy::leg::Leg;
 use crate::proxy::settings::{BareNewline, Settings};
 use crate::smtp::command::{Chunk, Last};
@@ -89,6 +90,7 @@ impl Content {
         settings: &Settings,
     ) -> Result<Taken, WireError> {
         let mut reader = Reader::new(settings.bare_newline);
+        let mut held = Held::of(legs);
         let mut refused = None;
         loop {
             let input = settled(wire.buffered());
@@ -106,14 +108,17 @@ impl Content {
                     _ if self.too_big(settings, stuffing + FINAL_CRLF) => Some(Refusal::TooBig),
                     _ => None,
                 };
-                match refused {
-                    Some(_) => legs.clear(),
-                    None => send(legs, piece).await,
+                if refused.is_some() {
+                    legs.clear();
+                } else {
+                    send(legs, piece).await;
+                    held.keep(piece, legs).await;
                 }
                 scan
             };
             wire.consume(scan.taken);
             if scan.status == Status::End {
+                held.end(legs).await;
                 return Ok(refused.map_or(Taken::Whole, Taken::Refused));
             }
         }

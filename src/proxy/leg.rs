@@ -216,13 +216,40 @@ impl Leg {
         decision
     }
 
-    /// Asks for 354 to DATA.
+    /// Makes the MX ready for DATA, or holds the content back for now.
     pub(super) async fn begin_data(&mut self) -> Result<(), Reply> {
         let State::Open(transaction) = &mut self.state else {
             return Err(self.answer());
         };
-        let begun = transaction.begin_data().await;
+        let begun = transaction.begin_data(self.gate.settings.mx.small_messages);
+        let begun = begun.await;
         self.settle(begun)
+    }
+
+    /// Whether the content is held back.
+    pub(super) fn holds(&self) -> bool {
+        matches!(&self.state, State::Open(transaction) if transaction.holds())
+    }
+
+    /// Sends with DATA what was held back of a message that goes on.
+    pub(super) async fn release(&mut self, held: &[u8]) {
+        let State::Open(transaction) = &mut self.state else {
+            return;
+        };
+        let begun = transaction.ask_for_data().await;
+        // A refusal waits for the end of the content, when the MTA listens again.
+        if self.settle(begun).is_ok() {
+            self.content(held).await;
+        }
+    }
+
+    /// Sends a message that was held back as a whole, in one chunk.
+    pub(super) async fn one_chunk(&mut self, chunk: &[u8]) {
+        let State::Open(transaction) = &mut self.state else {
+            return;
+        };
+        let sent = transaction.one_chunk(chunk).await;
+        self.sent(chunk.len(), sent).await;
     }
 
     /// Announces a chunk of BDAT.
@@ -234,20 +261,29 @@ impl Leg {
         self.settle(begun)
     }
 
-    /// Passes a piece of content on. A leg that fails keeps quiet until it is asked for its reply.
+    /// Passes a piece of content on, unless it is held back. A leg that fails keeps quiet until it is asked for its reply.
     pub(super) async fn content(&mut self, piece: &[u8]) {
         let State::Open(transaction) = &mut self.state else {
             return;
         };
-        match transaction.content(piece).await {
-            Ok(()) => self.octets += piece.len() as u64,
-            Err(failure) => {
+        if transaction.holds() {
+            return;
+        }
+        let sent = transaction.content(piece).await;
+        self.sent(piece.len(), sent).await;
+    }
+
+    async fn sent(&mut self, octets: usize, sent: Result<(), Failure>) {
+        match (sent, &mut self.state) {
+            (Ok(()), _) => self.octets += octets as u64,
+            (Err(failure), State::Open(transaction)) => {
                 let stop = match transaction.last_words().await {
                     Some(reply) => Stop::Replied(Box::new(transaction.link().clone()), reply),
                     None => Stop::Failure(failure),
                 };
                 self.stop(stop);
             }
+            (Err(_), _) => {}
         }
     }
 

@@ -10,10 +10,12 @@
 //!
 //! What this room promises: a recipient gets its 250 only after its MX has said 250; nothing is sent to
 //! an MX without an `Authorized`; the content passes through one buffer of fixed size, octet for octet,
-//! to all legs at the same time; every leg ends in exactly one `Outcome`.
+//! to all legs at the same time (a small message may wait until it is whole: `held`); every leg ends in exactly one
+//! `Outcome`.
 //!
-//! A connection that has carried a message waits in the `pool` for the next one; what it has to prove is asked anew.
-//! Where the operator has set limits for an MX (`caps`), mail waits for room (`admission`).
+//! A connection that has carried a message waits in the `pool` for the next one, and its TLS session goes on with later
+//! connections (`earlier`); what it has to prove is asked anew. Where the operator has set limits for an MX (`caps`),
+//! mail waits for room (`admission`).
 //!
 //! The server side of the dialogue is sans-io (`smtp::session`). The client side is plain sequential
 //! async code over types that stand for its states (dialled, greeted, ready, in a transaction): each
@@ -26,7 +28,9 @@ mod caps;
 mod chosen;
 mod content;
 mod dead;
+mod earlier;
 pub mod gate;
+mod held;
 mod leg;
 mod notes;
 mod opener;

@@ -387,6 +387,7 @@ mod tests {
     use crate::policy::handshake::TlsVersion;
     use crate::policy::requirement::{Demand, Mode};
     use crate::policy::verdict::Way;
+    use crate::proxy::settings::SmallMessages;
     use std::time::Duration;
 
     const WARM: &str = "7.7.7.7:25";
@@ -437,6 +438,7 @@ mod tests {
             max_addresses,
             dead_for: Duration::ZERO,
             dead_entries: 0,
+            small_messages: SmallMessages::WithData,
         }
     }
 

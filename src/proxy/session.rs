@@ -143,7 +143,7 @@ impl Driver {
         self.wire.consume(length);
         if !self.joins_burst(&parsed) {
             let follows = match parsed {
-                Ok(Command::Data) => Follows::Data,
+                Ok(Command::Data) => Follows::Data(self.gate.settings.mx.small_messages),
                 _ => Follows::Nothing,
             };
             self.settle_burst(follows).await;
@@ -307,7 +307,7 @@ impl Driver {
         self.reply(&reply);
     }
 
-    /// DATA: the MX's 354 first, then ours, then the content.
+    /// DATA: the MX's 354 first, where it is asked for one, then ours, then the content.
     async fn data(&mut self) -> Step {
         self.drop_legs_without_recipients();
         let begun = join_all(self.transaction.legs.iter_mut().map(Leg::begin_data)).await;

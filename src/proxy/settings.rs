@@ -87,6 +87,8 @@ pub struct Settings {
     pub caps: Vec<Cap>,
     /// What follows a failed handshake where plaintext is allowed.
     pub after_failed_handshake: AfterFailedHandshake,
+    /// How long TLS sessions with MX hosts go on; zero = every handshake is a full one.
+    pub resume_for: Duration,
     /// How downgrades are met.
     pub guard: Guard,
 }
@@ -177,6 +179,17 @@ pub struct MxSettings {
     pub dead_for: Duration,
     /// How many such addresses are remembered.
     pub dead_entries: u64,
+    /// How a small message goes there.
+    pub small_messages: SmallMessages,
+}
+
+/// How a small message that the MTA sends with DATA goes to an MX with CHUNKING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmallMessages {
+    /// With DATA, once the MX has said 354.
+    WithData,
+    /// Whole, in the one chunk of a BDAT.
+    InOneChunk,
 }
 
 /// Connections to MX hosts that wait for the next message.

@@ -2,8 +2,8 @@
 //!
 //! MAIL and the first recipients go out in one write where the MX offers PIPELINING (RFC 2920), one by
 //! one otherwise; and DATA with them where the MTA has said it already, so that all of it costs one round
-//! trip. DATA from the MTA passes as it is; BDAT passes as it is to an MX with CHUNKING (RFC 3030) and
-//! becomes DATA for one without.
+//! trip. DATA from the MTA passes as it is, or, where the operator wants that, becomes one chunk if it is small
+//! (`held`); BDAT passes as it is to an MX with CHUNKING (RFC 3030) and becomes DATA for one without.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
 use crate::proxy::caps::Place;
-use crate::proxy::settings::Timeouts;
+use crate::proxy::held;
+use crate::proxy::settings::{SmallMessages, Timeouts};
 use crate::proxy::upstream::{Ready, Remembers, Settled};
 use crate::smtp::bridge;
 use crate::smtp::capabilities::Extension;
@@ -33,8 +34,8 @@ pub(super) struct Envelope<'a> {
 pub(super) enum Follows {
     /// Nothing, or nothing that is for the MX yet.
     Nothing,
-    /// DATA.
-    Data,
+    /// DATA, and how the message goes on from here if it is small.
+    Data(SmallMessages),
 }
 
 /// An envelope that an MX took, and its replies to the first recipients.
@@ -67,6 +68,8 @@ pub(super) struct Transaction {
     line: Settled,
     timeouts: Timeouts,
     link: Link,
+    /// The size that the MTA has announced, if it has (RFC 1870 §5).
+    announced: Option<u64>,
     body: Body,
     /// Recipients that the MX has accepted.
     accepted: usize,
@@ -79,11 +82,13 @@ pub(super) struct Transaction {
 enum Body {
     /// None yet.
     NotBegun,
+    /// The MTA may send it, and the MX has heard nothing of it: it may be small enough for one chunk.
+    Held,
     /// DATA has been said, and is not yet answered.
     Asked,
     /// DATA from the MTA, dot-stuffed by it.
     Data,
-    /// BDAT from the MTA, to an MX with CHUNKING.
+    /// BDAT to an MX with CHUNKING.
     Chunks,
     /// BDAT from the MTA, to an MX without.
     Stuffed(DotStuffer, Vec<u8>),
@@ -102,6 +107,7 @@ impl Ready {
             link: self.link(),
             line: self.line,
             timeouts: timeouts.clone(),
+            announced: envelope.mail.size,
             body: Body::NotBegun,
             accepted: 0,
             awaits_replies: false,
@@ -196,7 +202,9 @@ impl Transaction {
         for recipient in recipients {
             bridge::rcpt_line(recipient, &self.line.offers, lines);
         }
-        if follows == Follows::Data {
+        if let Follows::Data(small) = follows
+            && !self.may_hold(small)
+        {
             lines.extend_from_slice(b"DATA\r\n");
             self.body = Body::Asked;
         }
@@ -253,9 +261,39 @@ impl Transaction {
         }
     }
 
+    /// Whether the content can wait until it is known to be small.
+    fn may_hold(&self, small: SmallMessages) -> bool {
+        small == SmallMessages::InOneChunk
+            && self.line.offers.has(Extension::Chunking)
+            && self.announced.is_none_or(|size| size <= held::MOST)
+    }
+
+    /// Makes the MX ready for content of DATA, or does without for now.
+    pub(super) async fn begin_data(
+        &mut self,
+        small: SmallMessages,
+    ) -> Result<Result<(), Reply>, Failure> {
+        if matches!(self.body, Body::NotBegun) && self.may_hold(small) {
+            self.body = Body::Held;
+            return Ok(Ok(()));
+        }
+        self.ask_for_data().await
+    }
+
+    /// True while the MX has heard nothing of the content, and the MTA sends it.
+    pub(super) fn holds(&self) -> bool {
+        matches!(self.body, Body::Held)
+    }
+
+    /// Sends the whole message, which was held back, in one chunk.
+    pub(super) async fn one_chunk(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        self.body = Body::Chunks;
+        self.content(chunk).await
+    }
+
     /// Asks the MX for its 354. A refusal is the MX's word on the message; a 2xx is none, because there is
     /// no message yet that could have been accepted.
-    pub(super) async fn begin_data(&mut self) -> Result<Result<(), Reply>, Failure> {
+    pub(super) async fn ask_for_data(&mut self) -> Result<Result<(), Reply>, Failure> {
         let (dialogue, within) = (&mut self.line.dialogue, self.timeouts.data);
         if !matches!(self.body, Body::Asked) {
             self.body = Body::Asked;
@@ -279,7 +317,7 @@ impl Transaction {
             if self.line.offers.has(Extension::Chunking) {
                 self.body = Body::Chunks;
             } else {
-                match self.begin_data().await? {
+                match self.ask_for_data().await? {
                     Ok(()) => self.body = Body::Stuffed(DotStuffer::default(), Vec::new()),
                     Err(reply) => return Ok(Err(reply)),
                 }
@@ -364,7 +402,7 @@ impl Transaction {
     pub(super) fn into_line(self) -> Option<Settled> {
         let remembers = match self.body {
             _ if self.awaits_replies => return None,
-            Body::NotBegun => Remembers::Envelope,
+            Body::NotBegun | Body::Held => Remembers::Envelope,
             Body::Answered => Remembers::Nothing,
             Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => return None,
         };
@@ -378,7 +416,7 @@ impl Transaction {
     /// what was sent of the content can never become a message.
     pub(super) fn end(self) {
         match self.body {
-            Body::NotBegun | Body::Answered => self.line.dialogue.quit(),
+            Body::NotBegun | Body::Held | Body::Answered => self.line.dialogue.quit(),
             Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => drop(self.line.dialogue),
         }
     }
@@ -434,6 +472,10 @@ mod tests {
 
     /// A transaction with one recipient that was accepted, and the MX, which says no more from then on.
     async fn begun() -> (Transaction, TcpStream) {
+        begun_with(Capabilities::none()).await
+    }
+
+    async fn begun_with(offers: Capabilities) -> (Transaction, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -444,7 +486,7 @@ mod tests {
         let wire = Wire::new(Socket::Plain(stream.unwrap()));
         let greeted = Greeted {
             dialogue: Dialogue::new(wire, peer.clone(), address.port()),
-            offers: Capabilities::none(),
+            offers,
         };
         let line = greeted.in_the_clear(WhyPlaintext::NotOffered);
         let requirement = Arc::new(Requirement {
@@ -485,6 +527,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_small_message_goes_out_in_one_write_and_nothing_before_it() {
+        let offers = Reply::multiline(250, vec!["mx.test".to_owned(), "CHUNKING".to_owned()]);
+        let (mut transaction, mut mx) = begun_with(Capabilities::parse(&offers)).await;
+        let held = transaction.begin_data(SmallMessages::InOneChunk);
+        assert_eq!(held.now_or_never().unwrap(), Ok(Ok(())));
+        assert!(transaction.holds());
+        let chunk = b"BDAT 6 LAST\r\ntext\r\n";
+        transaction.one_chunk(chunk).await.unwrap();
+        let mut said = [0; 256];
+        let length = mx.read(&mut said).await.unwrap();
+        assert_eq!(&said[..length], chunk);
+        mx.write_all(b"250 Ok\r\n").await.unwrap();
+        assert_eq!(transaction.end_of_data().await.unwrap().code(), 250);
+        let line = transaction.into_line().unwrap();
+        assert_eq!(line.remembers, Remembers::Nothing);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_leaves_an_envelope_behind() {
+        let offers = Reply::multiline(250, vec!["mx.test".to_owned(), "CHUNKING".to_owned()]);
+        let (mut transaction, _mx) = begun_with(Capabilities::parse(&offers)).await;
+        let held = transaction.begin_data(SmallMessages::InOneChunk).await;
+        assert_eq!(held, Ok(Ok(())));
+        let line = transaction.into_line().unwrap();
+        assert_eq!(line.remembers, Remembers::Envelope);
+    }
+
+    #[tokio::test]
     async fn one_that_owes_a_reply_cannot() {
         let (mut transaction, _mx) = begun().await;
         let next = recipient("RCPT TO:<b@a.test>");
@@ -494,7 +564,8 @@ mod tests {
         assert!(transaction.into_line().is_none());
 
         let (mut transaction, _mx) = begun().await;
-        assert!(transaction.begin_data().now_or_never().is_none());
+        let asked = transaction.begin_data(SmallMessages::WithData);
+        assert!(asked.now_or_never().is_none());
         assert!(transaction.into_line().is_none());
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::name::Host;
 use crate::net::stream::{Socket, Wire, WireError, trim_line};
+use crate::net::tls::{Server, Start};
 use crate::policy::authorize::{Authorized, Peer, authorize};
 use crate::policy::failure::{Failure, Fault, Phase};
 use crate::policy::handshake::{Channel, Handshake, WhyPlaintext};
@@ -63,6 +64,14 @@ impl Dialogue {
     /// The address and port that were dialled.
     pub(super) fn target(&self) -> SocketAddr {
         (self.peer.address, self.port).into()
+    }
+
+    /// Where its TLS sessions belong, with this name in SNI.
+    pub(super) fn server(&self, name: Option<&Host>) -> Server {
+        Server {
+            address: self.target(),
+            name: name.cloned(),
+        }
     }
 
     /// True once the MX has said that it closes the connection.
@@ -255,8 +264,10 @@ impl Greeted {
 /// Whether TLS is tried on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Starttls {
-    /// Where the MX offers it.
+    /// Where the MX offers it. An earlier session goes on, where there is one.
     IfOffered,
+    /// Where the MX offers it, with a full handshake.
+    Afresh,
     /// A handshake failed before: not again.
     NotAfterFailure,
 }
@@ -339,7 +350,7 @@ impl Gate {
     pub(super) async fn open(
         &self,
         attempt: &Attempt<'_>,
-        starttls: Starttls,
+        mut starttls: Starttls,
         place: Option<Place>,
     ) -> Result<Ready, Failure> {
         let Attempt {
@@ -348,10 +359,20 @@ impl Gate {
             requirement,
             ..
         } = attempt;
-        let greeted = self.greet(peer, *port, place).await?;
         let name = &self.settings.hostname;
-        let line = self.seal(greeted, requirement, starttls, name).await?;
-        let judged = authorize(requirement, line.channel(), peer, self.clock.now());
+        let (line, judged) = loop {
+            let greeted = self.greet(peer, *port, place.clone()).await?;
+            let sealed = self.try_to_seal(greeted, requirement, starttls, name);
+            if let Some(line) = sealed.await? {
+                let judged = authorize(requirement, line.channel(), peer, self.clock.now());
+                if !self.is_outdated(&line, judged.as_ref().ok()) {
+                    break (line, judged);
+                }
+                // Closed at once: the next one is in the same place.
+                drop(line);
+            }
+            starttls = Starttls::Afresh;
+        };
         self.note(&peer.host, requirement, judged.as_ref()).await;
         match judged {
             Ok(authorized) => Ok(Ready::new(line, authorized, requirement)),
@@ -376,7 +397,7 @@ impl Gate {
         };
         let offers = Some(greeted.offers.clone());
         let name = &self.settings.hostname;
-        let sealed = self.seal(greeted, requirement, Starttls::IfOffered, name);
+        let sealed = self.seal(greeted, requirement, Starttls::Afresh, name);
         let line = match sealed.await {
             Ok(line) => line,
             Err(failure) => return blank(offers, Err(failure)),
@@ -503,7 +524,13 @@ impl Gate {
         if reply.code() != 220 {
             return Ok(greeted.in_the_clear(WhyPlaintext::Refused(reply.code())));
         }
-        let (mut dialogue, handshake) = self.shake_hands(greeted.dialogue, requirement).await?;
+        let start = if starttls == Starttls::Afresh {
+            Start::Full
+        } else {
+            Start::Earlier
+        };
+        let shaken = self.shake_hands(greeted.dialogue, requirement, start);
+        let (mut dialogue, handshake) = shaken.await?;
         let offers = self.ehlo(&mut dialogue, name).await?;
         Ok(Settled {
             dialogue,
@@ -520,7 +547,9 @@ impl Gate {
         &self,
         dialogue: Dialogue,
         requirement: &Requirement,
+        start: Start,
     ) -> Result<(Dialogue, Handshake), Failure> {
+        let server = dialogue.server(requirement.server_name.as_ref());
         let Dialogue {
             mut wire,
             peer,
@@ -532,11 +561,10 @@ impl Gate {
             return Err(peer.failure(Fault::StarttlsInjection));
         };
         let started = Instant::now();
-        let name = requirement.server_name.as_ref();
         let within = self.settings.timeouts.tls_handshake;
         let (stream, handshake) = self
             .tls
-            .handshake(stream, name, peer.address, within)
+            .handshake(stream, &server, start, within)
             .await
             .map_err(|fault| peer.failure(fault))?;
         self.observer

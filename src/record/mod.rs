@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::policy::failure::Failure;
-use crate::policy::handshake::Fingerprint;
+use crate::policy::handshake::{Fingerprint, Resumption};
 use crate::policy::outcome::{AttemptResult, Attempted, Link, Outcome, Seal};
 use crate::policy::rules::Rule;
 use crate::time::UnixTime;
@@ -146,6 +146,8 @@ pub struct TlsView {
     pub cipher: String,
     /// The key exchange group.
     pub key_exchange: String,
+    /// Whether the session goes on from an earlier one, whose chain this is.
+    pub resumed: bool,
     /// The SHA-256 fingerprints of the certificates, the server's own first.
     pub chain: Vec<String>,
 }
@@ -252,6 +254,7 @@ impl TlsView {
             version: handshake.version.to_string(),
             cipher: handshake.cipher.to_owned(),
             key_exchange: handshake.key_exchange.to_owned(),
+            resumed: handshake.resumption == Resumption::Resumed,
             chain: chain.map(|print| print.to_string()).collect(),
         })
     }

@@ -198,7 +198,8 @@ impl ConnectionView {
         }
         if let Some(tls) = &self.tls {
             let (version, cipher, group) = (&tls.version, &tls.cipher, &tls.key_exchange);
-            writeln!(out, "          {version} {cipher} {group}")?;
+            let resumed = if tls.resumed { ", resumed" } else { "" };
+            writeln!(out, "          {version} {cipher} {group}{resumed}")?;
             for (depth, print) in tls.chain.iter().enumerate() {
                 writeln!(out, "          certificate {depth}: {print}")?;
             }

@@ -322,5 +322,19 @@ impl DotStuffer {
     }
 }
 
+/// Makes the dot-stuffed content of DATA, its end included, into the whole of a BDAT with one chunk: the command
+/// and the raw content. The data has been through a scanner, so every LF ends a line.
+pub fn one_chunk(data: &[u8]) -> Vec<u8> {
+    let content = data.strip_suffix(b".\r\n").unwrap_or(data);
+    let mut raw = Vec::with_capacity(content.len());
+    for line in content.split_inclusive(|octet| *octet == b'\n') {
+        // RFC 5321 §4.5.2: the first dot of a line was added on the way.
+        raw.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+    }
+    // RFC 3030 §2: the size is that of what follows the line, and LAST may come with the first chunk.
+    let command = format!("BDAT {} LAST\r\n", raw.len());
+    [command.as_bytes(), &raw].concat()
+}
+
 #[cfg(test)]
 mod tests;

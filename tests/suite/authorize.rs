@@ -1,6 +1,7 @@
 //! The judge: `policy::authorize` on chains with one fault each; `identity` has which name
-//! or fingerprint proves it.
+//! or fingerprint proves it, `doubt` what speaks against a channel that is authorized.
 
+mod doubt;
 mod identity;
 
 use rustls::pki_types::CertificateDer;
@@ -53,6 +54,10 @@ impl Case {
     }
 
     fn judge(&self) -> Result<Authorized, Failure> {
+        self.judge_by(&self.requirement())
+    }
+
+    fn judge_by(&self, requirement: &Requirement) -> Result<Authorized, Failure> {
         let handshake = Handshake {
             version: self.version,
             cipher: "TLS13_AES_256_GCM_SHA384",
@@ -60,7 +65,7 @@ impl Case {
             resumption: Resumption::Full,
             chain: self.chain.clone(),
         };
-        authorize(&self.requirement(), Channel::Tls(&handshake), &peer(), NOW)
+        authorize(requirement, Channel::Tls(&handshake), &peer(), NOW)
     }
 
     fn in_plaintext(&self, why: WhyPlaintext) -> Result<Authorized, Failure> {

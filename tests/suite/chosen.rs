@@ -2,9 +2,11 @@
 //! address, without privileges. What a firewall adds is tested in `interop/transparent`.
 //!
 //! `ends` has what cannot become a session, `socks` the dialogue before it, `lines` what becomes of one connection
-//! to an MX when several messages go over it, `names` by which names a server is asked for its certificate, `room` what
-//! becomes of sessions where the operator has set limits.
+//! to an MX when several messages go over it, `earlier` a TLS session that goes on with the next connection, `names`
+//! by which names a server is asked for its certificate, `room` what becomes of sessions where the operator has set
+//! limits.
 
+mod earlier;
 mod ends;
 mod lines;
 mod names;

@@ -1,5 +1,7 @@
 //! BDAT from the MTA (RFC 3030), to MX hosts that know it and to MX hosts that do not.
 
+mod small;
+
 use crate::support::mta::{Chunk, Dialect, Mta};
 use crate::support::mx::{Act, Interrupt, Message, Script, Via, capabilities, reply};
 use crate::support::world::{BOTH, World, status};

@@ -135,12 +135,12 @@ async fn of_level(ca: &Ca, number: usize, rule: &str, kinds: &[(&str, Script)]) 
     text
 }
 
-/// A house whose only root is `ca`.
+/// A house whose only root is `ca`, and where each connection begins from nothing.
 async fn trusting(ca: &Ca, dns: &Dns, mx_port: u16, rules: &str) -> House {
     let roots = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(roots.path(), ca.pem()).unwrap();
     let config = format!(
-        "tls = {{ roots = 'none', ca_files = ['{}'] }}",
+        "tls = {{ roots = 'none', ca_files = ['{}'], resume_for = '0s' }}",
         roots.path().display()
     );
     let setup = Setup {

@@ -21,6 +21,7 @@ mod limits;
 mod metrics;
 mod mta_sts;
 mod pool;
+mod resumption;
 mod routing;
 mod simulate;
 mod socketmap;

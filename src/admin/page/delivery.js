@@ -64,7 +64,7 @@ function evidence(record) {
     ["Tried", tried],
     ["Connection", connection && `${connection.host}[${connection.address}]`],
     ["In plaintext", connection?.plaintext_because],
-    ["TLS", tls && `${tls.version}, ${tls.cipher}, ${tls.key_exchange}`],
+    ["TLS", tls && `${tls.version}, ${tls.cipher}, ${tls.key_exchange}${tls.resumed ? ", resumed" : ""}`],
     ["Authentication", connection?.authentication],
     ["TLSA", connection?.tlsa && `${connection.tlsa.record} matches ${connection.tlsa.place}`],
     ["Certificates", tls?.chain.map(code)],

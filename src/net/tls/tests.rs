@@ -65,9 +65,15 @@ async fn shake_hands_with(acceptor: TlsAcceptor) -> Result<Handshake, Fault> {
         acceptor.accept(stream).await.is_ok()
     });
     let stream = TcpStream::connect(address).await.unwrap();
-    let client = TlsClient::new().unwrap();
+    let client = TlsClient::new(Duration::ZERO).unwrap();
+    let server_of = Server {
+        address,
+        name: None,
+    };
     let within = Duration::from_secs(20);
-    let shaken = client.handshake(stream, None, address.ip(), within).await;
+    let shaken = client
+        .handshake(stream, &server_of, Start::Full, within)
+        .await;
     // A stream that is dropped too early could look like a failure to the server.
     server.await.unwrap();
     shaken.map(|(_, handshake)| handshake)

@@ -204,3 +204,30 @@ proptest! {
         prop_assert_eq!(plain, text);
     }
 }
+
+#[test]
+fn data_becomes_one_chunk_without_the_dots_that_were_added() {
+    for (data, chunk) in [
+        (&b".\r\n"[..], &b"BDAT 0 LAST\r\n"[..]),
+        (b"\r\n.\r\n", b"BDAT 2 LAST\r\n\r\n"),
+        (b"..\r\n.\r\n", b"BDAT 3 LAST\r\n.\r\n"),
+        (
+            b"a\r\n..b.\r\n.c\r\n.\r\n",
+            b"BDAT 11 LAST\r\na\r\n.b.\r\nc\r\n",
+        ),
+    ] {
+        assert_eq!(one_chunk(data), chunk, "{}", data.escape_ascii());
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_stuffed_becomes_the_same_chunk_again(content in "([.a ]{0,3}\r\n){0,5}") {
+        let mut data = Vec::new();
+        let mut stuffer = DotStuffer::default();
+        stuffer.encode(content.as_bytes(), &mut data);
+        stuffer.finish(&mut data);
+        let chunk = format!("BDAT {} LAST\r\n{content}", content.len());
+        prop_assert_eq!(one_chunk(&data), chunk.into_bytes());
+    }
+}

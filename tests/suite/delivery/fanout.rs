@@ -8,7 +8,11 @@ const DOMAINS: [&str; 5] = ["a.test", "b.test", "c.test", "d.test", "e.test"];
 const EACH: [&str; 5] = ["r@a.test", "r@b.test", "r@c.test", "r@d.test", "r@e.test"];
 
 async fn five(script: impl Fn(&str) -> Script) -> World<5> {
-    World::of(DOMAINS.map(|domain| (domain, script(domain))), "").await
+    Box::pin(World::of(
+        DOMAINS.map(|domain| (domain, script(domain))),
+        "",
+    ))
+    .await
 }
 
 fn named(domain: &str) -> Script {

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt::Write, sync::Arc, time::Duration};
 
+use rustls::server::ProducesTickets;
+
 use crate::support::ca::Identity;
 
 /// What the MX does at one point of the dialogue.
@@ -175,6 +177,8 @@ pub(crate) struct Tls {
     pub(crate) versions: Versions,
     /// Plaintext that comes in one write with the 220, as an attacker would inject it.
     pub(crate) injected: Vec<u8>,
+    /// Makes tickets that another script with the same one takes; without it sessions end with the script.
+    pub(crate) ticketer: Option<Arc<dyn ProducesTickets>>,
 }
 
 impl Tls {
@@ -184,6 +188,7 @@ impl Tls {
             by_name: Vec::new(),
             versions: Versions::All,
             injected: Vec::new(),
+            ticketer: None,
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use super::{
     body::Body,
     record::{Command, Handshake, Ledger},
-    script::{Act, Answer, Ask, Interrupt, Script, StartTls, Versions, address, reply},
+    script::{Act, Answer, Ask, Interrupt, Script, StartTls, Tls, Versions, address, reply},
 };
 use crate::support::{ca::Identity, stream::Stream};
 
@@ -34,7 +34,7 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(script: Script) -> Self {
         let tls = script.starttls.tls();
-        let acceptor = tls.map(|tls| acceptor(&tls.identity, &tls.by_name, tls.versions));
+        let acceptor = tls.map(acceptor);
         Self { script, acceptor }
     }
 }
@@ -62,29 +62,29 @@ fn certified(identity: &Identity) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(identity.chain.clone(), key.unwrap()))
 }
 
-pub(in crate::support) fn acceptor(
-    identity: &Identity,
-    by_name: &[(&'static str, Identity)],
-    versions: Versions,
-) -> TlsAcceptor {
-    let versions: &[_] = match versions {
+pub(in crate::support) fn acceptor(tls: &Tls) -> TlsAcceptor {
+    let versions: &[_] = match tls.versions {
         Versions::All => rustls::ALL_VERSIONS,
         Versions::Only12 => &[&rustls::version::TLS12],
         Versions::Only13 => &[&rustls::version::TLS13],
     };
-    let by_name = by_name
+    let by_name = tls
+        .by_name
         .iter()
         .map(|(name, identity)| (*name, certified(identity)));
     let shown = Shown {
-        otherwise: certified(identity),
+        otherwise: certified(&tls.identity),
         by_name: by_name.collect(),
     };
     let provider = aws_lc_rs::default_provider();
-    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(shown));
+    if let Some(ticketer) = &tls.ticketer {
+        config.ticketer = Arc::clone(ticketer);
+    }
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -13,7 +13,7 @@ use super::{
     Request, Shared,
     site::{Answer, End, Response, Tls},
 };
-use crate::support::mx::acceptor;
+use crate::support::mx::{self, acceptor};
 
 pub(super) async fn serve(tcp: TcpStream, number: usize, shared: Shared) {
     let _ = tcp.set_nodelay(true);
@@ -26,7 +26,11 @@ async fn connection(mut tcp: TcpStream, number: usize, shared: &Shared) -> io::R
     let site = shared.site.lock().unwrap().clone();
     match &site.tls {
         Tls::Shows(identity, versions) => {
-            match acceptor(identity, &[], *versions).accept(tcp).await {
+            let tls = mx::Tls {
+                versions: *versions,
+                ..mx::Tls::with(identity.clone())
+            };
+            match acceptor(&tls).accept(tcp).await {
                 Ok(tls) => request(tls, number, shared, &site.answer).await,
                 Err(error) => {
                     let error = error.to_string();
