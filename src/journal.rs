@@ -96,7 +96,7 @@ fn downgrade(host: &Host, turn: Turn, known: &Known) {
 }
 
 fn leg(outcome: &Outcome) {
-    let link = outcome.link.as_ref();
+    let link = outcome.link.as_deref();
     let tls = link.and_then(tls_of);
     info!(
         id = %outcome.id,
@@ -330,7 +330,7 @@ mod tests {
             policy: Policy::Rule,
             decision: Some(Arc::new(decision())),
             attempts: Vec::new(),
-            link: Some(Link {
+            link: Some(Arc::new(Link {
                 host: crate::name::MailHost::Named("mx.a.example".parse().unwrap()),
                 address: "192.0.2.1".parse().unwrap(),
                 requirement: Arc::new(Requirement {
@@ -352,7 +352,7 @@ mod tests {
                 },
                 would_block: None,
                 tested: None,
-            }),
+            })),
             recipients: 2,
             octets: 1234,
             elapsed: Duration::from_millis(1500),
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn a_leg_is_one_line_without_any_mailbox() {
         assert_eq!(
-            lines(&[Event::Outcome(&outcome())]).trim(),
+            lines(&[Event::Outcome(&outcome().into())]).trim(),
             "INFO id=01kb5cw8r0v4q8zj2m6tn3x9fy listener=\"lmtp\" result=\"delivered\" domain=a.example sender=s.example \
              host=mx.a.example address=192.0.2.1 policy=\"rule\" rule=50.toml:3 \
              encryption=\"tls\" authentication=\"pkix\" tls=\"TLSv1.3\" \
@@ -388,11 +388,11 @@ mod tests {
             matching: 1,
             data: vec![0xab; 32],
         };
-        outcome.link.as_mut().unwrap().tlsa = Some(crate::dane::Match {
+        link_of(&mut outcome).tlsa = Some(crate::dane::Match {
             tlsa: record,
             depth: Some(0),
         });
-        let line = lines(&[Event::Outcome(&outcome)]);
+        let line = lines(&[Event::Outcome(&outcome.clone().into())]);
         assert!(line.contains(" tlsa=3 1 1 abababababababab.. "), "{line}");
     }
 
@@ -438,6 +438,10 @@ mod tests {
         assert!(line(Turn::Accepted).starts_with(" INFO the host has shown less for so long"));
     }
 
+    fn link_of(outcome: &mut Outcome) -> &mut Link {
+        Arc::make_mut(outcome.link.as_mut().unwrap())
+    }
+
     #[test]
     fn a_blocked_leg_says_why() {
         let outcome = Outcome {
@@ -448,7 +452,7 @@ mod tests {
             ..outcome()
         };
         assert_eq!(
-            lines(&[Event::Outcome(&outcome)]).trim(),
+            lines(&[Event::Outcome(&outcome.clone().into())]).trim(),
             "INFO id=01kb5cw8r0v4q8zj2m6tn3x9fy listener=\"lmtp\" result=\"blocked\" domain=a.example policy=\"rule\" \
              reply=\"451 4.7.4\" why=\"mx.a.example[192.0.2.1]: TLS is required, but STARTTLS is not offered\" \
              recipients=2 bytes=1234 elapsed=1.5"
@@ -458,10 +462,10 @@ mod tests {
     #[test]
     fn what_would_have_been_blocked_is_a_warning_of_its_own() {
         let mut outcome = outcome();
-        let link = outcome.link.as_mut().unwrap();
+        let link = link_of(&mut outcome);
         link.seal = Seal::Open(WhyPlaintext::NotOffered);
         link.would_block = Some(peer().failure(Fault::StarttlsNotSupported));
-        let lines = lines(&[Event::Outcome(&outcome)]);
+        let lines = lines(&[Event::Outcome(&outcome.clone().into())]);
         assert!(
             lines.contains("encryption=\"plaintext\" authentication=\"none\" reply="),
             "{lines}"
@@ -482,14 +486,14 @@ mod tests {
     #[test]
     fn what_a_tested_policy_would_have_forbidden_is_a_warning_of_its_own() {
         let mut outcome = outcome();
-        let link = outcome.link.as_mut().unwrap();
+        let link = link_of(&mut outcome);
         link.tested = Some(Ok(()));
-        let passed = lines(&[Event::Outcome(&outcome)]);
+        let passed = lines(&[Event::Outcome(&outcome.clone().into())]);
         assert_eq!(passed.lines().count(), 1, "{passed}");
         assert!(passed.contains(" mta_sts_testing=\"passed\" "), "{passed}");
-        let link = outcome.link.as_mut().unwrap();
+        let link = link_of(&mut outcome);
         link.tested = Some(Err(peer().failure(Fault::StarttlsNotSupported)));
-        let failed = lines(&[Event::Outcome(&outcome)]);
+        let failed = lines(&[Event::Outcome(&outcome.clone().into())]);
         assert!(failed.contains(" mta_sts_testing=\"failed\" "), "{failed}");
         let warning = failed.lines().nth(1).unwrap();
         assert!(

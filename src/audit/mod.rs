@@ -47,7 +47,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum What {
-    Delivery(Box<Outcome>),
+    Delivery(Arc<Outcome>),
     Act(Act),
 }
 
@@ -102,7 +102,7 @@ impl Observer for Audit {
     fn record(&self, event: Event<'_>) {
         match event {
             Event::Outcome(outcome) => {
-                let entry = self.entry(What::Delivery(Box::new(outcome.clone())));
+                let entry = self.entry(What::Delivery(Arc::clone(outcome)));
                 self.ring.push(Arc::clone(&entry));
                 self.write(entry);
             }

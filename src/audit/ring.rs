@@ -142,7 +142,7 @@ mod tests {
     fn entry(n: u64) -> Arc<Entry> {
         Arc::new(Entry {
             at: UnixTime(n),
-            what: What::Delivery(Box::new(outcome(n))),
+            what: What::Delivery(Arc::new(outcome(n))),
         })
     }
 

@@ -22,7 +22,7 @@ pub struct Counts {
 
 impl Counts {
     fn add(&mut self, outcome: &Outcome) {
-        match (&outcome.end, &outcome.link) {
+        match (&outcome.end, outcome.link.as_deref()) {
             (End::Delivered(_), Some(Link { seal, .. })) => match seal {
                 Seal::Tls { .. } => self.sealed += 1,
                 Seal::Open(_) => self.open += 1,

@@ -62,7 +62,7 @@ fn outcome() -> Outcome {
         policy: Policy::Rule,
         decision: None,
         attempts: Vec::new(),
-        link: Some(sealed()),
+        link: Some(sealed().into()),
         recipients: 3,
         octets: 1000,
         elapsed: Duration::from_secs(2),
@@ -95,8 +95,8 @@ fn moved(events: &[Event<'_>]) -> Vec<String> {
 fn what_a_tested_policy_would_have_forbidden_is_counted_beside_the_delivery() {
     let mut outcome = outcome();
     let failure = peer().failure(Fault::StarttlsNotSupported);
-    outcome.link.as_mut().unwrap().tested = Some(Err(failure));
-    let moved = moved(&[Event::Outcome(&outcome)]);
+    Arc::make_mut(outcome.link.as_mut().unwrap()).tested = Some(Err(failure));
+    let moved = moved(&[Event::Outcome(&outcome.clone().into())]);
     assert_eq!(moved.len(), 4, "{moved:?}");
     let would_block =
         "would_block_total{policy=\"mta-sts\",reason=\"starttls-not-supported\"} 1".to_owned();
@@ -150,7 +150,7 @@ fn policies_are_counted_by_mode_and_by_the_age_of_their_failure() {
 #[test]
 fn a_delivery_is_counted_by_how_it_left() {
     assert_eq!(
-        moved(&[Event::Outcome(&outcome())]),
+        moved(&[Event::Outcome(&outcome().into())]),
         [
             "deliveries_total{authentication=\"fingerprint\",encryption=\"tls\",policy=\"rule\"} 1",
             "message_bytes_total{encryption=\"tls\"} 1000",
@@ -162,13 +162,16 @@ fn a_delivery_is_counted_by_how_it_left() {
 #[test]
 fn what_enforce_mode_would_have_blocked_is_counted_beside_the_delivery() {
     let mut outcome = outcome();
-    outcome.link = Some(Link {
-        tlsa: None,
-        seal: Seal::Open(WhyPlaintext::NotOffered),
-        would_block: Some(peer().failure(Fault::StarttlsNotSupported)),
-        ..sealed()
-    });
-    let moved = moved(&[Event::Outcome(&outcome)]);
+    outcome.link = Some(
+        Link {
+            tlsa: None,
+            seal: Seal::Open(WhyPlaintext::NotOffered),
+            would_block: Some(peer().failure(Fault::StarttlsNotSupported)),
+            ..sealed()
+        }
+        .into(),
+    );
+    let moved = moved(&[Event::Outcome(&outcome.clone().into())]);
     assert_eq!(
         moved[0],
         "deliveries_total{authentication=\"none\",encryption=\"plaintext\",policy=\"rule\"} 1"
@@ -196,7 +199,8 @@ fn blocked_failed_and_rejected_are_told_apart() {
         ended(End::Rejected(Reply::new(550, "5.1.1", "no"))),
         ended(End::Rejected(Reply::new(421, "4.3.2", "later"))),
         ended(End::Abandoned),
-    ];
+    ]
+    .map(Arc::new);
     assert_eq!(
         moved(&outcomes.each_ref().map(Event::Outcome)),
         [
@@ -356,11 +360,11 @@ fn only_listed_domains_have_metrics_of_their_own() {
         end: End::Failed(peer().failure(Fault::StarttlsNotSupported)),
         ..outcome()
     };
-    metrics.record(Event::Outcome(&outcome()));
+    metrics.record(Event::Outcome(&outcome().into()));
     metrics.list(&listed);
     assert!(of_domains(&metrics).is_empty());
     for outcome in [outcome(), to("b.example"), to("[192.0.2.1]"), blocked] {
-        metrics.record(Event::Outcome(&outcome));
+        metrics.record(Event::Outcome(&outcome.into()));
     }
     let counted = [
         "blocked_total{domain=\"a.example\",reason=\"starttls-not-supported\"} 1",

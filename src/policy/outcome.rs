@@ -39,7 +39,7 @@ pub struct Outcome {
     /// The hosts that were tried, in order.
     pub attempts: Vec<Attempted>,
     /// The last connection that was ready for the message, if one was.
-    pub link: Option<Link>,
+    pub link: Option<Arc<Link>>,
     /// Recipients that the MX accepted at RCPT.
     pub recipients: usize,
     /// Octets of content that were sent.
@@ -287,7 +287,7 @@ pub enum Event<'a> {
     /// A connection was passed through, and nothing is known of the mail in it.
     PassedThrough(Ingress, Untouched),
     /// A leg ended.
-    Outcome(&'a Outcome),
+    Outcome(&'a Arc<Outcome>),
     /// Somebody has done something to this waxseal.
     Act(&'a Act),
     /// Something happened at the policy table for Postfix.

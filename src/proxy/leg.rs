@@ -40,7 +40,7 @@ pub(super) struct Leg {
     policy: Policy,
     decision: Option<Arc<Decision>>,
     trail: Trail,
-    link: Option<Link>,
+    link: Option<Arc<Link>>,
     recipients: usize,
     /// The MX's word on the last recipient that it refused.
     refusal: Option<Reply>,
@@ -173,7 +173,7 @@ impl Leg {
             transaction,
             replies,
         } = opened?;
-        self.linked(transaction.link().clone());
+        self.linked(Arc::clone(transaction.link()));
         self.state = State::Open(Box::new(transaction));
         Ok(replies)
     }
@@ -278,7 +278,7 @@ impl Leg {
             (Ok(()), _) => self.octets += octets as u64,
             (Err(failure), State::Open(transaction)) => {
                 let stop = match transaction.last_words().await {
-                    Some(reply) => Stop::Replied(Box::new(transaction.link().clone()), reply),
+                    Some(reply) => Stop::Replied(Arc::clone(transaction.link()), reply),
                     None => Stop::Failure(failure),
                 };
                 self.stop(stop);
@@ -295,7 +295,7 @@ impl Leg {
         match (transaction.end_chunk(last).await, last) {
             (Ok(Some(reply)), Last::Yes) => Some(self.conclude(reply)),
             (Ok(Some(reply)), Last::No) if !reply.is_positive() => {
-                let link = Box::new(transaction.link().clone());
+                let link = Arc::clone(transaction.link());
                 Some(self.stop(Stop::Replied(link, reply)))
             }
             (Ok(reply), _) => reply,
@@ -372,14 +372,14 @@ impl Leg {
                 self.failed(failure)
             }
             Stop::Replied(link, reply) => {
-                self.linked(*link);
+                self.linked(link);
                 self.over(reply.clone(), End::Rejected(reply))
             }
         }
     }
 
     /// Takes note of the connection that the message got, and of whose word that was.
-    fn linked(&mut self, link: Link) {
+    fn linked(&mut self, link: Arc<Link>) {
         self.policy = link.requirement.policy;
         self.link = Some(link);
     }
@@ -419,7 +419,7 @@ impl Drop for Leg {
                 }
             }
         };
-        self.gate.observer.record(Event::Outcome(&Outcome {
+        let outcome = Arc::new(Outcome {
             id: self.id,
             listener: self.ingress,
             destination: self.destination.clone(),
@@ -432,6 +432,7 @@ impl Drop for Leg {
             octets: self.octets,
             elapsed: self.started.elapsed(),
             end,
-        }));
+        });
+        self.gate.observer.record(Event::Outcome(&outcome));
     }
 }

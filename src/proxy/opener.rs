@@ -68,7 +68,7 @@ pub(super) enum Stop {
     /// What one host failed by, and whose word that was.
     Host(Policy, Failure),
     /// The MX replied to MAIL, or the envelope cannot be said to it.
-    Replied(Box<Link>, Reply),
+    Replied(Arc<Link>, Reply),
 }
 
 /// What follows an attempt that failed.

@@ -5,6 +5,7 @@
 //! trip. DATA from the MTA passes as it is, or, where the operator wants that, becomes one chunk if it is small
 //! (`held`); BDAT passes as it is to an MX with CHUNKING (RFC 3030) and becomes DATA for one without.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::Destination;
@@ -67,7 +68,7 @@ impl From<Failure> for NotBegun {
 pub(super) struct Transaction {
     line: Settled,
     timeouts: Timeouts,
-    link: Link,
+    link: Arc<Link>,
     /// The size that the MTA has announced, if it has (RFC 1870 §5).
     announced: Option<u64>,
     body: Body,
@@ -102,9 +103,9 @@ impl Ready {
         self,
         timeouts: &Timeouts,
         envelope: &Envelope<'_>,
-    ) -> Result<Begun, (Box<Link>, NotBegun)> {
+    ) -> Result<Begun, (Arc<Link>, NotBegun)> {
         let mut transaction = Transaction {
-            link: self.link(),
+            link: Arc::new(self.link()),
             line: self.line,
             timeouts: timeouts.clone(),
             announced: envelope.mail.size,
@@ -118,7 +119,7 @@ impl Ready {
                 replies,
             }),
             Err(why) => {
-                let link = Box::new(transaction.link.clone());
+                let link = Arc::clone(&transaction.link);
                 if !matches!(why, NotBegun::Failed(_)) {
                     transaction.end();
                 }
@@ -136,7 +137,7 @@ impl Transaction {
     }
 
     /// What the connection is.
-    pub(super) fn link(&self) -> &Link {
+    pub(super) fn link(&self) -> &Arc<Link> {
         &self.link
     }
 

@@ -179,7 +179,7 @@ impl Record {
             rule: rule.map(RuleInForce::of),
             facts: decision.map(FactsView::of),
             attempts: outcome.attempts.iter().map(AttemptView::of).collect(),
-            connection: outcome.link.as_ref().map(ConnectionView::of),
+            connection: outcome.link.as_deref().map(ConnectionView::of),
             recipients: outcome.recipients,
             bytes: outcome.octets,
             elapsed: outcome.elapsed.as_secs_f64(),

@@ -139,7 +139,7 @@ pub(crate) fn delivered() -> Outcome {
             ))),
             attempt(AttemptResult::Ready),
         ],
-        link: Some(link()),
+        link: Some(link().into()),
         recipients: 2,
         octets: 1234,
         elapsed: Duration::from_millis(1500),
@@ -188,12 +188,15 @@ fn what_was_kept_back_says_why() {
 #[test]
 fn a_connection_in_the_clear_says_why() {
     let mut outcome = delivered();
-    outcome.link = Some(Link {
-        seal: Seal::Open(WhyPlaintext::Refused(454)),
-        handshake: None,
-        tlsa: None,
-        ..link()
-    });
+    outcome.link = Some(
+        Link {
+            seal: Seal::Open(WhyPlaintext::Refused(454)),
+            handshake: None,
+            tlsa: None,
+            ..link()
+        }
+        .into(),
+    );
     let connection = Record::of(&outcome, NOW).connection.unwrap();
     assert_eq!(connection.encryption, "plaintext");
     let why = "STARTTLS is offered and then refused with 454";

@@ -42,7 +42,7 @@ fn writer(to: impl Write + Send + 'static, count: &Count) -> Writer {
 fn put(writer: &Writer, n: u64) {
     writer.put(Arc::new(Entry {
         at: UnixTime(n),
-        what: What::Delivery(Box::new(delivered())),
+        what: What::Delivery(Arc::new(delivered())),
     }));
 }
 

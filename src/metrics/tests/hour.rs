@@ -36,22 +36,22 @@ fn what_is_older_than_an_hour_is_forgotten() {
     let hour = LastHour::new(Arc::clone(&clock) as Arc<dyn Clock>);
     assert_eq!(busy(&hour), []);
     let mut open = outcome();
-    open.link.as_mut().unwrap().seal = Seal::Open(WhyPlaintext::NotOffered);
+    Arc::make_mut(open.link.as_mut().unwrap()).seal = Seal::Open(WhyPlaintext::NotOffered);
     let blocked = Outcome {
         end: End::Failed(peer().failure(Fault::StarttlsNotSupported)),
         ..outcome()
     };
-    hour.record(Event::Outcome(&outcome()));
-    hour.record(Event::Outcome(&outcome()));
+    hour.record(Event::Outcome(&outcome().into()));
+    hour.record(Event::Outcome(&outcome().into()));
     clock.set(7259);
-    hour.record(Event::Outcome(&open));
+    hour.record(Event::Outcome(&open.clone().into()));
     assert_eq!(busy(&hour), [(7200, [2, 1, 0])]);
     clock.set(7260 + 58 * 60);
-    hour.record(Event::Outcome(&blocked));
+    hour.record(Event::Outcome(&blocked.clone().into()));
     assert_eq!(busy(&hour), [(7200, [2, 1, 0]), (10_740, [0, 0, 1])]);
     clock.set(7200 + 60 * 60);
     assert_eq!(busy(&hour), [(10_740, [0, 0, 1])]);
-    hour.record(Event::Outcome(&outcome()));
+    hour.record(Event::Outcome(&outcome().into()));
     assert_eq!(busy(&hour), [(10_740, [0, 0, 1]), (10_800, [1, 0, 0])]);
     clock.set(1_000_000);
     assert_eq!(busy(&hour), []);
@@ -68,8 +68,8 @@ fn totals_are_the_sums_of_the_metrics() {
         end: End::Rejected(Reply::new(550, "5.1.1", "no")),
         ..outcome()
     };
-    for outcome in [&outcome(), &outcome(), &blocked, &rejected] {
-        metrics.record(Event::Outcome(outcome));
+    for outcome in [outcome(), outcome(), blocked, rejected] {
+        metrics.record(Event::Outcome(&outcome.into()));
     }
     let totals = metrics.totals();
     assert_eq!(
