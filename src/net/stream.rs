@@ -15,11 +15,14 @@ use futures_util::FutureExt;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
-/// Octets read at once, and the size of the buffer. Smaller reads cost more of the processor.
+/// Octets of content read at once, and the most that the buffer holds. Smaller reads cost more of the processor.
 pub const CHUNK: usize = 64 * 1024;
+
+/// Octets read at once where commands or replies are expected.
+pub const LINES: usize = 8 * 1024;
 
 /// How often a silent peer of [`Wire::splice`] is asked whether it is still there, and after so many questions
 /// without answer it is gone.
@@ -86,9 +89,9 @@ impl Wire {
         }
     }
 
-    /// Reads what is there, at least one octet, at most up to [`CHUNK`] in the buffer.
-    pub async fn fill(&mut self, within: Duration) -> Result<(), WireError> {
-        match timeout(within, self.read()).await {
+    /// Reads what is there, at least one octet, at most up to `most` in the buffer.
+    pub async fn fill(&mut self, most: usize, within: Duration) -> Result<(), WireError> {
+        match timeout(within, self.read(most)).await {
             Err(_) => Err(WireError::TimedOut),
             Ok(result) => result,
         }
@@ -96,16 +99,16 @@ impl Wire {
 
     /// Reads what has come already, without waiting; `None` where nothing has.
     pub fn fill_now(&mut self) -> Option<Result<(), WireError>> {
-        self.read().now_or_never()
+        self.read(LINES).now_or_never()
     }
 
-    async fn read(&mut self) -> Result<(), WireError> {
+    async fn read(&mut self, most: usize) -> Result<(), WireError> {
         if self.start > 0 {
             self.input.drain(..self.start);
             self.start = 0;
         }
         let Self { socket, input, .. } = self;
-        let room = CHUNK.saturating_sub(input.len()).max(1);
+        let room = most.saturating_sub(input.len()).max(1);
         let read = poll_fn(|cx| {
             input.reserve_exact(room);
             let mut limited = (&mut *socket).take(room as u64);
@@ -127,17 +130,13 @@ impl Wire {
         memchr::memchr(b'\n', self.buffered()).map(|at| at + 1)
     }
 
-    /// Reads until the buffer begins with a whole line, and tells its length. `limit` counts the
-    /// line feed; `within` is for the whole line, so octets that come one by one win no time.
-    pub async fn line(&mut self, limit: usize, within: Duration) -> Result<usize, WireError> {
-        let deadline = Instant::now() + within;
+    /// Reads until the buffer begins with a whole line, and tells its length. `limit` counts the line feed. Who calls
+    /// this sets the time.
+    pub async fn line(&mut self, limit: usize) -> Result<usize, WireError> {
         loop {
             match self.line_length() {
                 Some(length) if length <= limit => return Ok(length),
-                None if self.buffered().len() < limit.min(CHUNK) => {
-                    self.fill(deadline.saturating_duration_since(Instant::now()))
-                        .await?;
-                }
+                None if self.buffered().len() < limit.min(LINES) => self.read(LINES).await?,
                 _ => return Err(WireError::LineTooLong),
             }
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::name::Host;
 use crate::net::redirect::Redirect;
+use crate::net::stream::LINES;
 use crate::policy::facts::Addresses;
 use crate::policy::failure::{Failure, Fault, Unreached};
 use crate::policy::outcome::{Event, Untouched};
@@ -83,7 +84,7 @@ impl Driver {
             biased;
             greeting = greeting => greeting,
             () = order_to_stop(&mut self.draining) => return Err(Farewell::Say(Refusal::Draining)),
-            early = self.wire.fill(patience) => {
+            early = self.wire.fill(LINES, patience) => {
                 early?;
                 return Err(Farewell::Say(Refusal::NotSmtp));
             }

@@ -8,12 +8,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
-use crate::net::stream::{Wire, WireError};
+use crate::net::stream::{CHUNK, Wire, WireError};
 use crate::policy::refusal::Refusal;
 use crate::proxy::held::Held;
-use crate::proxy::leg::Leg;
+use crate::proxy::leg::{Leg, of_each};
 use crate::proxy::settings::{BareNewline, Settings};
 use crate::smtp::command::{Chunk, Last};
 use crate::smtp::data::{ChunkGuard, DataScanner, Normaliser, Scan, Status};
@@ -95,7 +93,7 @@ impl Content {
         loop {
             let input = settled(wire.buffered());
             if input.is_empty() {
-                wire.fill(settings.timeouts.mta_data).await?;
+                wire.fill(CHUNK, settings.timeouts.mta_data).await?;
                 continue;
             }
             let scan = if refused.is_some() {
@@ -111,7 +109,7 @@ impl Content {
                 if refused.is_some() {
                     legs.clear();
                 } else {
-                    send(legs, piece).await;
+                    of_each(legs, |leg| leg.content(piece)).await;
                     held.keep(piece, legs).await;
                 }
                 scan
@@ -142,7 +140,7 @@ impl Content {
         match refused {
             Some(_) => legs.clear(),
             None => {
-                join_all(legs.iter_mut().map(|leg| leg.begin_chunk(chunk))).await;
+                of_each(legs, |leg| leg.begin_chunk(chunk)).await;
             }
         }
         let mut left = chunk.size;
@@ -154,7 +152,9 @@ impl Content {
             refused = refused.or_else(|| self.judge(piece, left, chunk.last));
             match refused {
                 Some(_) => legs.clear(),
-                None => send(legs, piece).await,
+                None => {
+                    of_each(legs, |leg| leg.content(piece)).await;
+                }
             }
             wire.consume(length);
         }
@@ -202,19 +202,9 @@ pub(super) async fn swallow(
 /// What is in the buffer, after reading if it was empty.
 async fn filled(wire: &mut Wire, within: Duration) -> Result<&[u8], WireError> {
     if wire.buffered().is_empty() {
-        wire.fill(within).await?;
+        wire.fill(CHUNK, within).await?;
     }
     Ok(wire.buffered())
-}
-
-async fn send(legs: &mut [Leg], piece: &[u8]) {
-    match legs {
-        [] => {}
-        [leg] => leg.content(piece).await,
-        legs => {
-            join_all(legs.iter_mut().map(|leg| leg.content(piece))).await;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::name::Destination;
@@ -23,6 +24,18 @@ use crate::proxy::trail::Trail;
 use crate::proxy::transaction::{Begun, Envelope, Follows, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
+
+/// What `ask` of each leg comes to, all of them at the same time. Most messages have a single leg, which needs no list
+/// of futures.
+pub(super) async fn of_each<'a, A: Future>(
+    legs: &'a mut [Leg],
+    ask: impl Fn(&'a mut Leg) -> A,
+) -> Vec<A::Output> {
+    match legs {
+        [leg] => vec![ask(leg).await],
+        legs => join_all(legs.iter_mut().map(ask)).await,
+    }
+}
 
 /// One leg.
 pub(super) struct Leg {

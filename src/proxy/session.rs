@@ -9,12 +9,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::name::Destination;
-use crate::net::stream::{Wire, WireError, trim_line};
+use crate::net::stream::{LINES, Wire, WireError, trim_line};
 use crate::policy::outcome::{Event, Ingress};
 use crate::policy::refusal::Refusal;
 use crate::proxy::accept::order_to_stop;
@@ -23,7 +22,7 @@ use crate::proxy::caps::Caps;
 use crate::proxy::chosen::Chosen;
 use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
-use crate::proxy::leg::Leg;
+use crate::proxy::leg::{Leg, of_each};
 use crate::proxy::settings::Chooser;
 use crate::proxy::transaction::Follows;
 use crate::smtp::command::{self, Chunk, Command, Last, Recipient, SyntaxError};
@@ -228,13 +227,14 @@ impl Driver {
     /// Waits for input, or for the order to stop where no transaction is open.
     pub(super) async fn await_input(&mut self) -> Step {
         let idle = self.gate.settings.timeouts.idle;
+        let most = LINES.max(self.gate.settings.limits.max_command_line);
         if !self.transaction.legs.is_empty() {
-            return Ok(self.wire.fill(idle).await?);
+            return Ok(self.wire.fill(most, idle).await?);
         }
         tokio::select! {
             biased;
             () = order_to_stop(&mut self.draining) => Err(Farewell::Say(Refusal::Draining)),
-            filled = self.wire.fill(idle) => Ok(filled?),
+            filled = self.wire.fill(most, idle) => Ok(filled?),
         }
     }
 
@@ -263,22 +263,20 @@ impl Driver {
             }
         }
         self.transaction.introduce_legs(&self.gate.caps);
-        let asked = self.transaction.legs.iter_mut().map(|leg| {
-            let mine: Vec<&Recipient> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
-            let mail = &mail;
+        let ask = |leg| {
+            let (mail, burst) = (&mail, &burst);
             async move {
+                let leg: &mut Leg = leg;
+                let mine: Vec<_> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
                 if mine.is_empty() {
                     Vec::new()
                 } else {
                     leg.offer(mail, &mine, follows).await
                 }
             }
-        });
-        let mut replies: Vec<_> = join_all(asked)
-            .await
-            .into_iter()
-            .map(Vec::into_iter)
-            .collect();
+        };
+        let replies = of_each(&mut self.transaction.legs, ask).await;
+        let mut replies: Vec<_> = replies.into_iter().map(Vec::into_iter).collect();
         for pending in burst {
             match pending {
                 Pending::Answered(reply) => self.reply(&reply),
@@ -310,7 +308,7 @@ impl Driver {
     /// DATA: the MX's 354 first, where it is asked for one, then ours, then the content.
     async fn data(&mut self) -> Step {
         self.drop_legs_without_recipients();
-        let begun = join_all(self.transaction.legs.iter_mut().map(Leg::begin_data)).await;
+        let begun = of_each(&mut self.transaction.legs, Leg::begin_data).await;
         // In LMTP each recipient gets its reply after the content.
         if let (false, [Err(reply)]) = (self.ingress == Ingress::Lmtp, &begun[..]) {
             self.reply(reply);
@@ -324,7 +322,7 @@ impl Driver {
             .data(&mut self.wire, legs, &self.gate.settings)
             .await?;
         let verdicts = match taken {
-            Taken::Whole => join_all(legs.iter_mut().map(Leg::end_of_data)).await,
+            Taken::Whole => of_each(legs, Leg::end_of_data).await,
             Taken::Refused(_) => Vec::new(),
         };
         self.answer_message(taken, Last::Yes, &verdicts);
@@ -345,7 +343,7 @@ impl Driver {
             self.answer_message(taken, chunk.last, &[]);
             return Ok(());
         }
-        let replies = join_all(legs.iter_mut().map(|leg| leg.end_chunk(chunk.last))).await;
+        let replies = of_each(legs, |leg| leg.end_chunk(chunk.last)).await;
         match chunk_verdict(self.ingress, chunk, replies) {
             ControlFlow::Continue(reply) => self.reply(&reply),
             ControlFlow::Break(verdicts) => self.answer_message(taken, chunk.last, &verdicts),

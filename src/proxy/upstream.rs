@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::name::Host;
-use crate::net::stream::{Socket, Wire, WireError, trim_line};
+use crate::net::stream::{LINES, Socket, Wire, WireError, trim_line};
 use crate::net::tls::{Server, Start};
 use crate::policy::authorize::{Authorized, Peer, authorize};
 use crate::policy::failure::{Failure, Fault, Phase};
@@ -101,28 +101,47 @@ impl Dialogue {
         sent.map_err(|error| self.broken(phase, &error))
     }
 
-    /// Reads one reply.
+    /// Reads one reply. `within` is for all of it, so octets that come one by one win no time.
     pub(super) async fn reply(&mut self, phase: Phase, within: Duration) -> Result<Reply, Failure> {
-        let deadline = Instant::now() + within;
         let mut parser = ReplyParser::default();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let length = self
-                .wire
-                .line(REPLY_LINE, left)
-                .await
-                .map_err(|error| self.broken(phase, &error))?;
+        // What has come already needs no timer.
+        if let Some(reply) = self.parse(&mut parser, phase)? {
+            return Ok(reply);
+        }
+        let rest = async {
+            loop {
+                let line = self.wire.line(REPLY_LINE).await;
+                line.map_err(|error| self.broken(phase, &error))?;
+                if let Some(reply) = self.parse(&mut parser, phase)? {
+                    return Ok(reply);
+                }
+            }
+        };
+        match timeout(within, rest).await {
+            Ok(reply) => reply,
+            Err(_) => Err(self.fault(Fault::TimedOut(phase))),
+        }
+    }
+
+    /// Takes lines of a reply out of the buffer, the last one at most.
+    fn parse(&mut self, parser: &mut ReplyParser, phase: Phase) -> Result<Option<Reply>, Failure> {
+        while let Some(length) = self
+            .wire
+            .line_length()
+            .filter(|length| *length <= REPLY_LINE)
+        {
             let parsed = parser.line(trim_line(&self.wire.buffered()[..length]));
             self.wire.consume(length);
             match parsed {
                 Ok(Some(reply)) => {
                     self.closing |= reply.code() == 421;
-                    return Ok(reply);
+                    return Ok(Some(reply));
                 }
                 Ok(None) => {}
                 Err(error) => return Err(self.fault(Fault::Protocol(phase, error.to_string()))),
             }
         }
+        Ok(None)
     }
 
     /// Reads one reply that leaves nothing open: a 3xx has no place here.
@@ -173,7 +192,7 @@ impl Dialogue {
     pub(super) async fn farewell(mut self) {
         if self.wire.send(b"QUIT\r\n", FAREWELL).await.is_ok() {
             // The MX may say 221 or nothing; either way the connection ends.
-            let _ = self.wire.fill(FAREWELL).await;
+            let _ = self.wire.fill(LINES, FAREWELL).await;
         }
         let _ = timeout(FAREWELL, self.wire.shutdown()).await;
     }
