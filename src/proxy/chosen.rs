@@ -191,7 +191,7 @@ impl Gate {
     }
 
     /// The connection, if it has TLS where there could be TLS, and proves all that is asked for; else it is ended.
-    async fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Settled) -> Option<Ready> {
+    async fn fitting(&self, chosen: &Chosen, claims: &Claims, line: Box<Settled>) -> Option<Ready> {
         if !line.is_sealed_as(&claims.expected().requirement.demand) {
             line.dialogue.quit();
             return None;
@@ -211,7 +211,7 @@ impl Gate {
         &self,
         chosen: &Chosen,
         claims: &Claims,
-        line: Settled,
+        line: Box<Settled>,
         judged: Result<(&Claim, Authorized), Failure>,
     ) -> Result<Ready, Failure> {
         let (claim, proof) = match &judged {

@@ -21,7 +21,7 @@ impl Gate {
         requirement: &Requirement,
         starttls: Starttls,
         name: &str,
-    ) -> Result<Option<Settled>, Failure> {
+    ) -> Result<Option<Box<Settled>>, Failure> {
         let server = greeted.dialogue.server(requirement.server_name.as_ref());
         let earlier = starttls == Starttls::IfOffered && self.tls.knows(&server);
         match self.seal(greeted, requirement, starttls, name).await {

@@ -187,7 +187,7 @@ impl Leg {
             replies,
         } = opened?;
         self.linked(Arc::clone(transaction.link()));
-        self.state = State::Open(Box::new(transaction));
+        self.state = State::Open(transaction);
         Ok(replies)
     }
 

@@ -52,7 +52,7 @@ struct Idle {
 /// A connection, the name that waxseal gave itself on it, and since when it waits.
 #[derive(Debug)]
 struct Resting {
-    line: Settled,
+    line: Box<Settled>,
     name: Arc<str>,
     since: Instant,
 }
@@ -162,7 +162,7 @@ impl Pool {
         requirement: &Requirement,
         settings: &Settings,
         judge: impl Fn(&Settled) -> Option<T>,
-    ) -> Option<(Settled, T)> {
+    ) -> Option<(Box<Settled>, T)> {
         let now = Instant::now();
         let suits = |resting: &Resting| {
             resting.suits(requirement, &settings.hostname) && !resting.is_stale(&settings.pool, now)
@@ -191,7 +191,7 @@ impl Pool {
     }
 
     /// Takes a connection whose transaction is over; ends it where it must not stay.
-    pub(super) fn rest(&self, mut line: Settled, settings: &Settings) {
+    pub(super) fn rest(&self, mut line: Box<Settled>, settings: &Settings) {
         let (name, settings) = (&settings.hostname, &settings.pool);
         line.messages += 1;
         if line.dialogue.is_closing() {

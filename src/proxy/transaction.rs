@@ -42,7 +42,7 @@ pub(super) enum Follows {
 /// An envelope that an MX took, and its replies to the first recipients.
 #[derive(Debug)]
 pub(super) struct Begun {
-    pub(super) transaction: Transaction,
+    pub(super) transaction: Box<Transaction>,
     pub(super) replies: Vec<Reply>,
 }
 
@@ -66,7 +66,7 @@ impl From<Failure> for NotBegun {
 /// An MX that has accepted MAIL FROM.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    line: Settled,
+    line: Box<Settled>,
     timeouts: Timeouts,
     link: Arc<Link>,
     /// The size that the MTA has announced, if it has (RFC 1870 §5).
@@ -104,7 +104,7 @@ impl Ready {
         timeouts: &Timeouts,
         envelope: &Envelope<'_>,
     ) -> Result<Begun, (Arc<Link>, NotBegun)> {
-        let mut transaction = Transaction {
+        let mut transaction = Box::new(Transaction {
             link: Arc::new(self.link()),
             line: self.line,
             timeouts: timeouts.clone(),
@@ -112,7 +112,7 @@ impl Ready {
             body: Body::NotBegun,
             accepted: 0,
             awaits_replies: false,
-        };
+        });
         match transaction.introduce(envelope).await {
             Ok(replies) => Ok(Begun {
                 transaction,
@@ -400,17 +400,14 @@ impl Transaction {
 
     /// The connection, if it can carry another message after this one. In the middle of the content it is closed, so
     /// that what was sent can never become a message; and where a reply is owed, so that it is not taken for another.
-    pub(super) fn into_line(self) -> Option<Settled> {
-        let remembers = match self.body {
+    pub(super) fn into_line(mut self) -> Option<Box<Settled>> {
+        self.line.remembers = match self.body {
             _ if self.awaits_replies => return None,
             Body::NotBegun | Body::Held => Remembers::Envelope,
             Body::Answered => Remembers::Nothing,
             Body::Asked | Body::Data | Body::Chunks | Body::Stuffed(..) => return None,
         };
-        Some(Settled {
-            remembers,
-            ..self.line
-        })
+        Some(self.line)
     }
 
     /// Ends the connection: politely where a command is expected, and otherwise by closing it, so that
@@ -517,7 +514,7 @@ mod tests {
         assert_eq!(begun.replies.len(), 1);
         let mut said = [0; 256];
         assert!(mx.read(&mut said).await.unwrap() > 0);
-        (begun.transaction, mx)
+        (*begun.transaction, mx)
     }
 
     #[tokio::test]

@@ -248,7 +248,7 @@ impl Settled {
 
     /// The connection, for a message that `authorized` lets it carry to `peer`.
     pub(super) fn ready(
-        mut self,
+        mut self: Box<Self>,
         peer: Peer,
         authorized: Authorized,
         requirement: &Arc<Requirement>,
@@ -267,8 +267,8 @@ impl Settled {
 }
 
 impl Greeted {
-    pub(super) fn in_the_clear(self, why: WhyPlaintext) -> Settled {
-        Settled {
+    pub(super) fn in_the_clear(self, why: WhyPlaintext) -> Box<Settled> {
+        Box::new(Settled {
             dialogue: self.dialogue,
             offers: self.offers,
             handshake: Err(why),
@@ -276,7 +276,7 @@ impl Greeted {
             remembers: Remembers::Nothing,
             since: Instant::now(),
             messages: 0,
-        }
+        })
     }
 }
 
@@ -294,7 +294,7 @@ pub enum Starttls {
 /// An MX that has shown what the requirement asks for. Only this can send MAIL FROM.
 #[derive(Debug)]
 pub struct Ready {
-    pub(super) line: Settled,
+    pub(super) line: Box<Settled>,
     authorized: Authorized,
     requirement: Arc<Requirement>,
 }
@@ -302,7 +302,7 @@ pub struct Ready {
 impl Ready {
     /// A connection that is authorized, and what it had to prove.
     pub(super) fn new(
-        line: Settled,
+        line: Box<Settled>,
         authorized: Authorized,
         requirement: &Arc<Requirement>,
     ) -> Self {
@@ -527,7 +527,7 @@ impl Gate {
         requirement: &Requirement,
         starttls: Starttls,
         name: &str,
-    ) -> Result<Settled, Failure> {
+    ) -> Result<Box<Settled>, Failure> {
         if starttls == Starttls::NotAfterFailure {
             return Ok(greeted.in_the_clear(WhyPlaintext::HandshakeFailed));
         }
@@ -551,7 +551,7 @@ impl Gate {
         let shaken = self.shake_hands(greeted.dialogue, requirement, start);
         let (mut dialogue, handshake) = shaken.await?;
         let offers = self.ehlo(&mut dialogue, name).await?;
-        Ok(Settled {
+        Ok(Box::new(Settled {
             dialogue,
             offers,
             handshake: Ok(Arc::new(handshake)),
@@ -559,7 +559,7 @@ impl Gate {
             remembers: Remembers::Nothing,
             since: Instant::now(),
             messages: 0,
-        })
+        }))
     }
 
     async fn shake_hands(

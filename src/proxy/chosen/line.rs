@@ -42,7 +42,7 @@ pub(super) enum Line {
     /// EHLO was answered; TLS is not yet settled.
     Greeted(Greeted),
     /// Has served a transaction.
-    Settled(Settled),
+    Settled(Box<Settled>),
 }
 
 impl Line {
@@ -57,11 +57,11 @@ impl Line {
     /// After EHLO, which makes the MX forget an envelope (RFC 5321 §4.1.4).
     pub(super) fn offering(self, offers: Capabilities) -> Self {
         match self {
-            Self::Settled(settled) => Self::Settled(Settled {
-                offers,
-                remembers: Remembers::Nothing,
-                ..settled
-            }),
+            Self::Settled(mut settled) => {
+                settled.offers = offers;
+                settled.remembers = Remembers::Nothing;
+                Self::Settled(settled)
+            }
             Self::Greeted(Greeted { dialogue, .. })
             | Self::Dialled(dialogue, _)
             | Self::Hailed(dialogue) => Self::Greeted(Greeted { dialogue, offers }),
@@ -89,7 +89,7 @@ impl Chosen {
     }
 
     /// Takes the connection of a transaction that is over, for the next one.
-    pub(in crate::proxy) fn give_back(&self, line: Settled) {
+    pub(in crate::proxy) fn give_back(&self, line: Box<Settled>) {
         self.put(Line::Settled(line));
     }
 
