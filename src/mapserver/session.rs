@@ -130,16 +130,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             match asked {
                 Asked::Known(answer) => tell(self.server, &answer, &mut self.output),
                 Asked::LookUp(mut looking) => {
-                    let known = (&mut looking).now_or_never();
-                    // What is known already does not wait for what is looked up.
-                    if known.is_none()
-                        && send(&mut self.stream, &mut self.output, idle).await == Next::Close
-                    {
-                        return Next::Close;
-                    }
-                    match known {
-                        Some(answer) => tell(self.server, &answer, &mut self.output),
-                        None => found_out(self.server, looking, &mut self.output).await,
+                    if let Some(answer) = (&mut looking).now_or_never() {
+                        tell(self.server, &answer, &mut self.output);
+                    } else {
+                        // What is known already does not wait for what is looked up.
+                        if send(&mut self.stream, &mut self.output, idle).await == Next::Close {
+                            return Next::Close;
+                        }
+                        found_out(self.server, looking, &mut self.output).await;
                     }
                 }
             }
