@@ -160,7 +160,12 @@ async fn send(
     output: &mut Vec<u8>,
     idle: Duration,
 ) -> Next {
-    let sent = timeout(idle, stream.write_all(output)).await;
+    let mut writing = pin!(stream.write_all(output));
+    // Most replies are taken at once, and need no timer.
+    let sent = match writing.as_mut().now_or_never() {
+        Some(sent) => Ok(sent),
+        None => timeout(idle, writing).await,
+    };
     output.clear();
     match sent {
         Ok(Ok(())) => Next::Read,
