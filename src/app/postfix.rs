@@ -1,9 +1,9 @@
 //! What Postfix is told about a next hop: the gate decides as it would about mail, and the verdict is put into
 //! Postfix's words. The policy table and `waxseal query` answer from here.
 //!
-//! A table knows the next hop and no sender, so that rules for certain senders do not count.
+//! A table knows the next hop and no sender, so that rules for certain senders do not count. What it has told is told
+//! again for the rest of the second, and counted as if it had been decided anew; but never that mail has to wait.
 
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Table for GateTable {
         let at = gate.moment();
         if let Some((answer, decision)) = gate.answers.known(&question, at) {
             gate.count_lookups(&decision.facts, Duration::ZERO);
-            count_and_log(&key, &decision, &answer);
+            count_and_log(&decision.facts.next_hop, &decision, &answer);
             return Asked::Known(answer);
         }
         let gate = Guard::into_inner(gate);
@@ -102,7 +102,7 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
     }
 }
 
-fn count_and_log(domain: &dyn Display, decision: &Decision, answer: &Answer) {
+fn count_and_log(domain: &Destination, decision: &Decision, answer: &Answer) {
     decision.rule.iter().for_each(|rule| rule.hits.add());
     let result = answer.result().label();
     match answer {
