@@ -26,17 +26,20 @@ pub enum Cached {
     DeadAddresses,
     /// What was decided a moment ago.
     Decisions,
+    /// What Postfix was told a moment ago.
+    Answers,
 }
 
 impl Cached {
     /// Every value, for metrics that start at zero.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Dns,
         Self::DnsFailures,
         Self::MtaSts,
         Self::Hosts,
         Self::DeadAddresses,
         Self::Decisions,
+        Self::Answers,
     ];
 
     /// The metric label.
@@ -48,6 +51,7 @@ impl Cached {
             Self::Hosts => "hosts",
             Self::DeadAddresses => "dead-addresses",
             Self::Decisions => "decisions",
+            Self::Answers => "answers",
         }
     }
 }

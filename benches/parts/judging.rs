@@ -180,7 +180,7 @@ fn answer(criterion: &mut Criterion) {
     criterion.bench_function("answer for Postfix, cached", |bencher| {
         bencher.iter(|| {
             let told = runtime.block_on(told(&gate, "partner.example", Attributes::Withheld));
-            assert_eq!(told.answer, MapAnswer::Policy("encrypt".to_owned()));
+            assert_eq!(*told.answer, MapAnswer::Policy("encrypt".to_owned()));
         });
     });
 }

@@ -90,6 +90,6 @@ fn check_key(key: &str) {
 /// A reply is one netstring, whatever is in its text.
 fn check_reply(text: &str) {
     let mut wire = Vec::new();
-    Reply::Temp(text.to_owned()).write_to(&mut wire);
+    Reply::Temp(text).write_to(&mut wire);
     assert_eq!(wire, netstring(format!("TEMP {text}").as_bytes()));
 }

@@ -22,9 +22,10 @@ use crate::proxy::gate::Gate;
 use crate::proxy::{Caps, DeadAddresses, Pool, Recent};
 use crate::store;
 use crate::time::Clock;
+use crate::usage::Cached;
 
-/// Decisions that are kept for a moment, at most; one is larger than an answer of DNS.
-const MAX_DECISIONS: u64 = 10_000;
+/// Decisions and answers that are kept for a moment, at most; one is larger than an answer of DNS.
+const MAX_RECENT: usize = 10_000;
 
 /// What outlives a reload.
 #[derive(Clone)]
@@ -120,6 +121,8 @@ pub(super) fn gate(
         own_listeners: lasting.own_listeners.clone(),
         outgoing: lasting.outgoing.clone(),
     };
+    let cache_entries = usize::try_from(config.dns.cache_entries);
+    let max_recent = cache_entries.unwrap_or(MAX_RECENT).min(MAX_RECENT);
     Ok(Gate {
         settings: config.settings.clone(),
         rules: Arc::new(set.rules),
@@ -129,7 +132,8 @@ pub(super) fn gate(
         },
         roots: Arc::clone(&config.roots),
         discover: discover(config, resolver, &dialer, lasting)?,
-        recent: Recent::new(config.dns.cache_entries.min(MAX_DECISIONS)),
+        decisions: Recent::new(Cached::Decisions, max_recent),
+        answers: Recent::new(Cached::Answers, max_recent),
         dialer,
         tls: TlsClient::new(config.settings.resume_for)?,
         dead: lasting.dead.clone(),

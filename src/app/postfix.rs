@@ -1,23 +1,24 @@
 //! What Postfix is told about a next hop: the gate decides as it would about mail, and the verdict is put into
 //! Postfix's words. The policy table and `waxseal query` answer from here.
 //!
-//! A table knows the next hop and no sender, so that rules for certain senders do not count.
+//! A table knows the next hop and no sender, so that rules for certain senders do not count. What it has told is told
+//! again for the rest of the second, and counted as if it had been decided anew; but never that mail has to wait.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use futures_util::future::BoxFuture;
+use arc_swap::{ArcSwap, Guard};
 
 use super::Error;
 use crate::cli::{QueryArgs, print};
 use crate::config::Config;
-use crate::mapserver::Table;
+use crate::mapserver::{Asked, Table};
 use crate::name::Destination;
-use crate::policy::decide::Question;
+use crate::policy::decide::{Decision, Question};
 use crate::policy::outcome::MapResult;
 use crate::policy::postfix::{Answer, Attributes, answer};
-use crate::policy::rules::{Origin, Pattern, Query};
+use crate::policy::rules::{Pattern, Query, Rule};
 use crate::proxy::gate::Gate;
 use crate::socketmap::Key;
 
@@ -25,26 +26,42 @@ use crate::socketmap::Key;
 pub(super) struct GateTable(pub(super) Arc<ArcSwap<Gate>>);
 
 impl Table for GateTable {
-    fn answer<'a>(&'a self, key: &'a str, attributes: Attributes) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            let gate = self.0.load_full();
-            told(&gate, key, attributes).await.answer
-        })
+    fn answer<'a>(&'a self, key: &'a str, attributes: Attributes) -> Asked<'a> {
+        let gate = self.0.load();
+        let question = (attributes, key.into());
+        let at = gate.moment();
+        if let Some((answer, decision)) = gate.answers.known(&question, at) {
+            gate.count_lookups(&decision.facts, Duration::ZERO);
+            count_and_log(&decision.facts.next_hop, &decision, &answer);
+            return Asked::Known(answer);
+        }
+        let gate = Guard::into_inner(gate);
+        Asked::LookUp(Box::pin(async move {
+            let told = told(&gate, key, attributes).await;
+            if let Some(decision) = told.may_be_repeated() {
+                let known = (Arc::clone(&told.answer), Arc::clone(decision));
+                gate.answers.keep(question, at, known);
+            }
+            told.answer
+        }))
     }
 }
 
-/// An answer, and the rule that it rests on.
+/// An answer, and the decision that it rests on.
 #[derive(Debug)]
 pub struct Told {
     /// The answer.
-    pub answer: Answer,
-    /// Where the rule in force stands, if there is one.
-    pub rule: Option<Origin>,
+    pub answer: Arc<Answer>,
+    /// The decision, where it took one.
+    pub decision: Option<Arc<Decision>>,
 }
 
 impl From<Answer> for Told {
     fn from(answer: Answer) -> Self {
-        Self { answer, rule: None }
+        Self {
+            answer: Arc::new(answer),
+            decision: None,
+        }
     }
 }
 
@@ -69,7 +86,6 @@ pub async fn told(gate: &Gate, key: &str, attributes: Attributes) -> Told {
 
 async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -> Told {
     let decision = gate.decide(destination, None).await;
-    decision.rule.iter().for_each(|rule| rule.hits.add());
     let question = Question {
         destination,
         rule: decision.rule.as_deref(),
@@ -79,18 +95,23 @@ async fn about(gate: &Gate, destination: &Destination, attributes: Attributes) -
         guard: gate.settings.guard,
     };
     let answer = answer(&question, &decision.verdict, attributes);
+    count_and_log(destination, &decision, &answer);
+    Told {
+        answer: Arc::new(answer),
+        decision: Some(decision),
+    }
+}
+
+fn count_and_log(domain: &Destination, decision: &Decision, answer: &Answer) {
+    decision.rule.iter().for_each(|rule| rule.hits.add());
     let result = answer.result().label();
-    match &answer {
+    match answer {
         Answer::Later(why) | Answer::Never(why) => {
-            tracing::warn!(domain = %destination, result, why, "Postfix is told to keep the mail");
+            tracing::warn!(%domain, result, why, "Postfix is told to keep the mail");
         }
         Answer::Policy(_) | Answer::Nothing(_) => {
-            tracing::debug!(domain = %destination, result, ?answer, "Postfix has asked");
+            tracing::debug!(%domain, result, ?answer, "Postfix has asked");
         }
-    }
-    Told {
-        rule: decision.rule.as_ref().map(|rule| rule.origin.clone()),
-        answer,
     }
 }
 
@@ -126,11 +147,23 @@ pub(super) async fn query(config: &Config, args: &QueryArgs) -> Result<MapResult
 }
 
 impl Told {
+    /// The decision that whoever asks the same now may hear the same by: what makes mail wait is found out anew.
+    fn may_be_repeated(&self) -> Option<&Arc<Decision>> {
+        let waits = matches!(*self.answer, Answer::Later(_) | Answer::Never(_));
+        let sound = |decision: &&Arc<Decision>| !waits && !decision.facts.have_failed();
+        self.decision.as_ref().filter(sound)
+    }
+
+    /// The rule in force, if there is one.
+    fn rule(&self) -> Option<&Rule> {
+        self.decision.as_ref()?.rule.as_deref()
+    }
+
     /// For people: the reply, and what it rests on.
     pub fn text(&self) -> String {
-        let rule = self.rule.as_ref();
-        let rule = rule.map_or(String::new(), |rule| format!("rule      {rule}\n"));
-        let (answer, why) = match &self.answer {
+        let rule = self.rule();
+        let rule = rule.map_or(String::new(), |rule| format!("rule      {}\n", rule.origin));
+        let (answer, why) = match &*self.answer {
             Answer::Policy(policy) => return format!("{rule}answer    OK {policy}\n"),
             Answer::Nothing(why) => ("NOTFOUND", *why),
             Answer::Later(why) => ("TEMP", why.as_str()),
@@ -141,7 +174,7 @@ impl Told {
 
     /// For programs.
     pub fn json(&self) -> String {
-        let (policy, why) = match &self.answer {
+        let (policy, why) = match &*self.answer {
             Answer::Policy(policy) => (Some(policy.as_str()), None),
             Answer::Nothing(why) => (None, Some(*why)),
             Answer::Later(why) | Answer::Never(why) => (None, Some(why.as_str())),
@@ -150,7 +183,7 @@ impl Told {
             "result": self.answer.result().label(),
             "policy": policy,
             "why": why,
-            "rule": self.rule.as_ref().map(ToString::to_string),
+            "rule": self.rule().map(|rule| rule.origin.to_string()),
         });
         format!("{json:#}\n")
     }

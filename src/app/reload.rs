@@ -127,9 +127,8 @@ impl Reloader {
     pub(super) fn render(&self) -> String {
         let dns = self.resolver.load().cache_use();
         let dead = self.lasting.dead.cache_use();
-        let gate = self.gates.load();
-        self.metrics.caches([dns, dead, gate.recent.cache_use()]);
-        self.metrics.caches(gate.discover.cache_uses());
+        self.metrics.caches([dns, dead]);
+        self.metrics.caches(self.gates.load().cache_uses());
         let text = self.metrics.render();
         text.unwrap_or_else(|error| format!("# {error}\n"))
     }

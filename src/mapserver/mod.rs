@@ -34,7 +34,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Whoever knows what Postfix is to be told.
 pub trait Table: Send + Sync {
     /// What holds for the next hop `key`, as Postfix has it.
-    fn answer<'a>(&'a self, key: &'a str, attributes: Attributes) -> BoxFuture<'a, Answer>;
+    fn answer<'a>(&'a self, key: &'a str, attributes: Attributes) -> Asked<'a>;
+}
+
+/// What becomes of a question.
+pub enum Asked<'a> {
+    /// The answer is known.
+    Known(Arc<Answer>),
+    /// It has to be found out.
+    LookUp(BoxFuture<'a, Arc<Answer>>),
 }
 
 /// One listener for Postfix.
@@ -137,17 +145,17 @@ async fn order_to_stop(draining: &mut watch::Receiver<bool>) {
 }
 
 /// What a client hears that is turned away, whatever it was about to ask.
-fn reply_to(refusal: Refusal) -> Reply {
+fn reply_to(refusal: Refusal) -> Reply<'static> {
     match refusal {
         Refusal::NotAllowed => {
-            Reply::Perm("your address is in no `allow` network of this listener".to_owned())
+            Reply::Perm("your address is in no `allow` network of this listener")
         }
-        _ => Reply::Temp("too many sessions (max_sessions), try again later".to_owned()),
+        _ => Reply::Temp("too many sessions (max_sessions), try again later"),
     }
 }
 
 /// An answer as it goes over the wire.
-pub fn reply(answer: Answer) -> Reply {
+pub fn reply(answer: &Answer) -> Reply<'_> {
     match answer {
         Answer::Policy(policy) => Reply::Found(policy),
         Answer::Nothing(_) => Reply::NotFound,

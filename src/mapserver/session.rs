@@ -1,17 +1,21 @@
 //! One connection of Postfix: many requests, each answered in its turn.
 
+use std::fmt::Display;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{MapServer, TABLE, order_to_stop, reply};
+use super::{Asked, MapServer, TABLE, order_to_stop, reply};
 use crate::policy::outcome::{MapEvent, MapResult};
+use crate::policy::postfix::Answer;
 use crate::socketmap::{Inbox, Reply, Request};
 
 /// Postfix waits 100 seconds for a reply, and tells nobody why it gave up.
@@ -52,7 +56,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     /// Serves the connection to its end.
     pub(super) async fn run(mut self) {
-        while self.read().await == Next::Read {
+        let mut draining = self.draining.clone();
+        // Both are there for the whole session: to make them for each request takes longer than most replies.
+        let mut stop = pin!(order_to_stop(&mut draining));
+        let mut alarm = pin!(sleep(self.server.waits.idle));
+        while self.read(stop.as_mut(), alarm.as_mut()).await == Next::Read {
             let next = self.answer_all().await;
             let sent = self.send().await;
             if next == Next::Close {
@@ -78,19 +86,31 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         Ok(())
     }
 
-    async fn read(&mut self) -> Next {
-        let idle = self.server.waits.idle;
-        let octets = tokio::select! {
-            biased;
-            read = timeout(idle, self.stream.read(self.inbox.room())) => read,
-            () = order_to_stop(&mut self.draining) => return Next::Close,
-        };
-        match octets {
-            Ok(Ok(octets)) if octets > 0 => {
-                self.inbox.filled(octets);
-                Next::Read
+    async fn read(
+        &mut self,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Next {
+        let until = Instant::now() + self.server.waits.idle;
+        loop {
+            tokio::select! {
+                biased;
+                octets = self.stream.read(self.inbox.room()) => match octets {
+                    Ok(octets) if octets > 0 => {
+                        self.inbox.filled(octets);
+                        return Next::Read;
+                    }
+                    _ => return Next::Close,
+                },
+                () = &mut stop => return Next::Close,
+                // It rings for an earlier request, unless that was the last one.
+                () = &mut alarm => {
+                    if alarm.deadline() >= until {
+                        return Next::Close;
+                    }
+                    alarm.as_mut().reset(until);
+                }
             }
-            _ => Next::Close,
         }
     }
 
@@ -98,31 +118,32 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     async fn answer_all(&mut self) -> Next {
         let idle = self.server.waits.idle;
         loop {
-            let reply = match self.inbox.pull() {
+            let asked = match self.inbox.pull() {
                 Ok(None) => return Next::Read,
-                Ok(Some(content)) => {
-                    let mut asking = pin!(answer(self.server, content));
-                    let known = asking.as_mut().now_or_never();
-                    // What is known already does not wait for what is looked up.
-                    if known.is_none()
-                        && send(&mut self.stream, &mut self.output, idle).await == Next::Close
-                    {
-                        return Next::Close;
-                    }
-                    match known {
-                        Some(reply) => reply,
-                        None => asking.await,
-                    }
-                }
+                Ok(Some(content)) => ask(self.server, content),
                 Err(malformed) => {
-                    let reply = Reply::Perm(malformed.to_string());
-                    self.server.record(MapEvent::Answered(MapResult::Perm));
-                    reply.write_to(&mut self.output);
+                    let answer = never(&malformed);
+                    tell(self.server, &answer, &mut self.output);
                     return Next::Close;
                 }
             };
-            reply.write_to(&mut self.output);
-            if self.output.len() >= FULL && self.send().await == Next::Close {
+            match asked {
+                Asked::Known(answer) => tell(self.server, &answer, &mut self.output),
+                Asked::LookUp(mut looking) => {
+                    if let Some(answer) = (&mut looking).now_or_never() {
+                        tell(self.server, &answer, &mut self.output);
+                    } else {
+                        // What is known already does not wait for what is looked up.
+                        if send(&mut self.stream, &mut self.output, idle).await == Next::Close {
+                            return Next::Close;
+                        }
+                        found_out(self.server, looking, &mut self.output).await;
+                    }
+                }
+            }
+            if self.output.len() >= FULL
+                && send(&mut self.stream, &mut self.output, idle).await == Next::Close
+            {
                 return Next::Close;
             }
         }
@@ -139,7 +160,12 @@ async fn send(
     output: &mut Vec<u8>,
     idle: Duration,
 ) -> Next {
-    let sent = timeout(idle, stream.write_all(output)).await;
+    let mut writing = pin!(stream.write_all(output));
+    // Most replies are taken at once, and need no timer.
+    let sent = match writing.as_mut().now_or_never() {
+        Some(sent) => Ok(sent),
+        None => timeout(idle, writing).await,
+    };
     output.clear();
     match sent {
         Ok(Ok(())) => Next::Read,
@@ -147,32 +173,40 @@ async fn send(
     }
 }
 
-async fn answer(server: &MapServer, content: &[u8]) -> Reply {
-    let (result, reply) = match Request::parse(content) {
-        Ok(Request { table, key }) if table == TABLE => ask(server, key).await,
-        Ok(_) => {
-            let reason = format!("there is no such table here, only `{TABLE}`");
-            (MapResult::Perm, Reply::Perm(reason))
+fn ask<'a>(server: &'a MapServer, content: &'a [u8]) -> Asked<'a> {
+    match Request::parse(content) {
+        Ok(Request { table, key }) if table == TABLE => {
+            server.table.answer(key, server.listener.attributes)
         }
-        Err(error) => (MapResult::Perm, Reply::Perm(error.to_string())),
-    };
-    server.record(MapEvent::Answered(result));
-    reply
+        Ok(_) => Asked::Known(never(&format_args!(
+            "there is no such table here, only `{TABLE}`"
+        ))),
+        Err(error) => Asked::Known(never(&error)),
+    }
 }
 
-async fn ask(server: &MapServer, key: &str) -> (MapResult, Reply) {
-    let asking = server.table.answer(key, server.listener.attributes);
-    if let Ok(answer) = timeout(PATIENCE, asking).await {
-        (answer.result(), reply(answer))
+fn never(reason: &dyn Display) -> Arc<Answer> {
+    Arc::new(Answer::Never(reason.to_string()))
+}
+
+fn tell(server: &MapServer, answer: &Answer, output: &mut Vec<u8>) {
+    server.record(MapEvent::Answered(answer.result()));
+    reply(answer).write_to(output);
+}
+
+async fn found_out(server: &MapServer, looking: BoxFuture<'_, Arc<Answer>>, output: &mut Vec<u8>) {
+    if let Ok(answer) = timeout(PATIENCE, looking).await {
+        tell(server, &answer, output);
     } else {
-        let reason = "the look-ups take too long".to_owned();
+        let reason = "the look-ups take too long";
         tracing::warn!(reason, "Postfix is told to keep the mail");
-        (MapResult::Temp, Reply::Timeout(reason))
+        server.record(MapEvent::Answered(MapResult::Temp));
+        Reply::Timeout(reason).write_to(output);
     }
 }
 
 /// The last word to a client that is turned away.
-pub(super) async fn farewell(mut stream: TcpStream, reply: Reply) {
+pub(super) async fn farewell(mut stream: TcpStream, reply: Reply<'static>) {
     let mut wire = Vec::new();
     reply.write_to(&mut wire);
     let sending = async {

@@ -1,5 +1,7 @@
 //! The shapes of metrics: how they are registered, and how they are found again without hashing.
 
+use std::borrow::Cow;
+
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::proto::MetricFamily;
 use prometheus::{
@@ -139,11 +141,11 @@ impl<V: Labelled> ByWord<V> {
         &self.vector
     }
 
-    /// The metric of `word`.
-    pub(super) fn of(&self, word: &str) -> V::Metric {
+    /// The metric of `word`. It is not cloned: all threads would write to its count of references.
+    pub(super) fn of(&self, word: &str) -> Cow<'_, V::Metric> {
         match found(&self.known, word) {
-            Some(metric) => metric.clone(),
-            None => self.vector.with(word),
+            Some(metric) => Cow::Borrowed(metric),
+            None => Cow::Owned(self.vector.with(word)),
         }
     }
 }
@@ -177,10 +179,10 @@ impl ByTwo {
     }
 
     /// The counter of both words.
-    pub(super) fn of(&self, one: &str, two: &str) -> IntCounter {
+    pub(super) fn of(&self, one: &str, two: &str) -> Cow<'_, IntCounter> {
         match found(&self.known, one).and_then(|row| found(row, two)) {
-            Some(counter) => counter.clone(),
-            None => self.vector.with_label_values(&[one, two]),
+            Some(counter) => Cow::Borrowed(counter),
+            None => Cow::Owned(self.vector.with_label_values(&[one, two])),
         }
     }
 }

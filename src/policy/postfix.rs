@@ -63,7 +63,7 @@ impl Answer {
 }
 
 /// Whether the attributes of an MTA-STS policy are told, for Postfix's TLS reports and its choice of MX hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Attributes {
     /// Postfix 3.9 and earlier refuse a policy that has them.
     #[default]

@@ -21,9 +21,10 @@ use crate::policy::rules::{Query, Rule, Rules};
 use crate::proxy::caps::Caps;
 use crate::proxy::dead::DeadAddresses;
 use crate::proxy::pool::Pool;
-use crate::proxy::recent::{Moment, Recent};
+use crate::proxy::recent::{Answers, Decisions, Moment};
 use crate::proxy::settings::Settings;
 use crate::time::Clock;
+use crate::usage::CacheUse;
 
 /// The gate.
 #[derive(Clone)]
@@ -39,7 +40,9 @@ pub struct Gate {
     /// Gathers facts.
     pub discover: Discover,
     /// What was decided a moment ago.
-    pub recent: Recent,
+    pub decisions: Decisions,
+    /// What Postfix was told a moment ago.
+    pub answers: Answers,
     /// Makes TCP connections.
     pub dialer: Dialer,
     /// Makes TLS connections.
@@ -64,14 +67,43 @@ impl Gate {
         sender: Option<&Domain>,
     ) -> Arc<Decision> {
         let started = Instant::now();
-        let at = Moment {
+        let at = self.moment();
+        let question = (destination.clone(), sender.cloned());
+        let decision = match self.decisions.known(&question, at) {
+            Some(decision) => decision,
+            None => self.decide_and_keep(question, at).await,
+        };
+        self.count_lookups(&decision.facts, started.elapsed());
+        decision
+    }
+
+    /// What is known now counts until the moment is over.
+    pub fn moment(&self) -> Moment {
+        Moment {
             now: self.clock.now(),
             revision: self.discover.revision(),
-        };
+        }
+    }
+
+    /// How its caches were used since somebody asked last.
+    pub fn cache_uses(&self) -> impl Iterator<Item = CacheUse> {
+        let at = self.moment();
+        let recent = [self.decisions.cache_use(at), self.answers.cache_use(at)];
+        self.discover.cache_uses().chain(recent)
+    }
+
+    async fn decide_and_keep(
+        &self,
+        question: (Destination, Option<Domain>),
+        at: Moment,
+    ) -> Arc<Decision> {
+        let (destination, sender) = &question;
         // In a box: a session that has no need to ask pays nothing for the room that it takes.
-        let anew = || self.decide_anew(destination, sender).boxed();
-        let decision = self.recent.or_else(destination, sender, at, anew).await;
-        self.count_lookups(&decision.facts, started.elapsed());
+        let anew = self.decide_anew(destination, sender.as_ref()).boxed();
+        let decision = Arc::new(anew.await);
+        if !decision.facts.have_failed() {
+            self.decisions.keep(question, at, Arc::clone(&decision));
+        }
         decision
     }
 
@@ -147,7 +179,8 @@ impl Gate {
         self.discover.destination(destination, scope).await
     }
 
-    fn count_lookups(&self, facts: &Facts, elapsed: Duration) {
+    /// Counts what a decision rests on, for whoever asked for it.
+    pub fn count_lookups(&self, facts: &Facts, elapsed: Duration) {
         if let Hosts::Known(hosts) = &facts.hosts {
             for result in hosts.iter().filter_map(tlsa_result) {
                 self.observer.record(Event::TlsaLookup(result));

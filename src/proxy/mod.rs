@@ -45,4 +45,4 @@ pub mod upstream;
 pub use caps::Caps;
 pub use dead::DeadAddresses;
 pub use pool::Pool;
-pub use recent::Recent;
+pub use recent::{Answers, Decisions, Moment, Recent};

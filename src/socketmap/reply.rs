@@ -3,21 +3,21 @@
 use super::{MAX_REPLY, netstring};
 
 /// A reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply<'a> {
     /// The value.
-    Found(String),
+    Found(&'a str),
     /// There is none; Postfix goes on as without the table.
     NotFound,
     /// Nobody knows at present, and why. Postfix keeps the mail and tries again later.
-    Temp(String),
+    Temp(&'a str),
     /// The answer takes too long, and why; to Postfix it is like [`Reply::Temp`].
-    Timeout(String),
+    Timeout(&'a str),
     /// Asking again will not help, and why. Postfix keeps the mail, and says that its configuration is wrong.
-    Perm(String),
+    Perm(&'a str),
 }
 
-impl Reply {
+impl Reply<'_> {
     fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Found(value) => ("OK ", value),
@@ -47,7 +47,7 @@ mod tests {
 
     use super::*;
 
-    fn wire(reply: &Reply) -> String {
+    fn wire(reply: &Reply<'_>) -> String {
         let mut wire = Vec::new();
         reply.write_to(&mut wire);
         String::from_utf8(wire).unwrap()
@@ -55,27 +55,27 @@ mod tests {
 
     #[test]
     fn replies_have_their_words() {
-        assert_eq!(wire(&Reply::Found("encrypt".into())), "10:OK encrypt,");
+        assert_eq!(wire(&Reply::Found("encrypt")), "10:OK encrypt,");
         // The blank is part of the word (socketmap_table(5)).
         assert_eq!(wire(&Reply::NotFound), "9:NOTFOUND ,");
-        assert_eq!(wire(&Reply::Temp("DNS".into())), "8:TEMP DNS,");
-        assert_eq!(wire(&Reply::Timeout("DNS".into())), "11:TIMEOUT DNS,");
-        assert_eq!(wire(&Reply::Perm("no".into())), "7:PERM no,");
+        assert_eq!(wire(&Reply::Temp("DNS")), "8:TEMP DNS,");
+        assert_eq!(wire(&Reply::Timeout("DNS")), "11:TIMEOUT DNS,");
+        assert_eq!(wire(&Reply::Perm("no")), "7:PERM no,");
     }
 
     #[test]
     fn a_policy_is_never_cut() {
         let longest = MAX_REPLY - "OK ".len();
-        let whole = wire(&Reply::Found("x".repeat(longest)));
+        let whole = wire(&Reply::Found(&"x".repeat(longest)));
         assert!(whole.starts_with("100000:OK xxx"));
-        let long = wire(&Reply::Found("x".repeat(longest + 1)));
+        let long = wire(&Reply::Found(&"x".repeat(longest + 1)));
         assert_eq!(long, "44:PERM the answer is longer than Postfix takes,");
     }
 
     proptest! {
         #[test]
         fn a_reply_is_one_netstring(text in "\\PC{0,100}") {
-            for reply in [Reply::Found(text.clone()), Reply::Temp(text.clone()), Reply::Perm(text.clone())] {
+            for reply in [Reply::Found(&text), Reply::Temp(&text), Reply::Perm(&text)] {
                 let (word, _) = reply.parts();
                 let content = format!("{word}{text}");
                 prop_assert_eq!(wire(&reply), format!("{}:{content},", content.len()));

@@ -2,6 +2,7 @@
 
 mod client;
 mod crowd;
+mod recent;
 mod reports;
 mod wire;
 
@@ -51,7 +52,7 @@ async fn row(questions: &[&str]) -> String {
 }
 
 fn render(told: &Told) -> String {
-    match &told.answer {
+    match &*told.answer {
         Answer::Policy(policy) => format!("=> OK {}\n", without_folder(policy)),
         Answer::Nothing(why) => format!("=> NOTFOUND ({why})\n"),
         Answer::Later(why) => format!("=> TEMP {why}\n"),

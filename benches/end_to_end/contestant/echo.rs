@@ -19,7 +19,8 @@ pub(crate) async fn serve(port: u16) {
 
 async fn session(mut stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
-    let answer = Reply::Found(format!("secure match={HOST} servername=hostname"));
+    let policy = format!("secure match={HOST} servername=hostname");
+    let answer = Reply::Found(&policy);
     let mut inbox = Inbox::default();
     let mut output = Vec::new();
     loop {

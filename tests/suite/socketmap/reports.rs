@@ -1,5 +1,7 @@
 //! `tlsrpt = true`: what Postfix 3.10 and later need for their TLS reports, and to choose hosts by.
 
+use std::sync::Arc;
+
 use super::client::{Postfix, request};
 use crate::support::ca::Ca;
 use crate::support::house::{House, Setup};
@@ -30,6 +32,8 @@ async fn a_listener_for_a_new_postfix_tells_what_it_reports_and_another_does_not
     let setup = Setup {
         config: &format!("{LISTENERS}[mta_sts]\nport = {}", web.port()),
         ca: Some(&ca),
+        // In one second, so that each listener could have what the other was told.
+        clock: Some(Arc::default()),
         ..Setup::default()
     };
     let house = House::start(&dns, 25, setup).await;
