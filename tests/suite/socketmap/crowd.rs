@@ -33,7 +33,9 @@ async fn world() -> World {
         )
         .unwrap();
     }
-    World::with(&zone, &rules, &format!("max_sessions = {CONNECTIONS}")).await
+    // The name server shares a thread with the crowd, and may take long to answer.
+    let config = format!("max_sessions = {CONNECTIONS}\n[dns]\ntimeout = '10s'");
+    World::with(&zone, &rules, &config).await
 }
 
 /// Either end of a connection takes a descriptor, and other tests have some, too.
