@@ -28,6 +28,7 @@ mod caps;
 mod chosen;
 mod content;
 mod dead;
+mod dialogue;
 mod earlier;
 pub mod gate;
 mod held;

@@ -8,7 +8,8 @@ use crate::net::dial::UnderWay;
 use crate::net::stream::Wire;
 use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault, Phase};
-use crate::proxy::upstream::{Dialogue, Greeted, Remembers, Settled};
+use crate::proxy::dialogue::Dialogue;
+use crate::proxy::upstream::{Greeted, Remembers, Settled};
 use crate::smtp::capabilities::{Capabilities, Extension};
 
 /// The address, and the connection to it. Clones share them.
