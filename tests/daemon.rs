@@ -639,7 +639,8 @@ fn a_message_of_1_gib_passes_in_constant_memory() {
     assert!(deliver(relay, 1 << 20).starts_with("250 "));
     let before = daemon.peak();
     assert!(deliver(relay, 1 << 30).starts_with("250 "));
-    let grown = daemon.peak() - before;
+    // The kernel counts roughly.
+    let grown = daemon.peak().saturating_sub(before);
     assert!(
         grown < 1024,
         "the peak grew by {grown} KiB over {before} KiB"
