@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 use serde_json::json;
 use waxseal::admin::openapi;
 use waxseal::app::{self, Ports};
@@ -19,10 +18,6 @@ use waxseal::firewall;
 use waxseal::log;
 use waxseal::net::inherited::Inherited;
 use waxseal::time::{Clock, SystemClock};
-
-/// It gives back what a burst took: with that of the C library sessions that wait cost twice as much.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long a thread that hangs (a dead mount, a full pipe) holds up the end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
