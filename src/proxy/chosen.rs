@@ -198,7 +198,7 @@ impl Gate {
             return None;
         }
         let judged = claims.authorize(line.channel(), chosen.0.target.ip(), self.clock.now());
-        self.is_outdated(&line, judged.as_ref().ok().map(|(_, word)| word));
+        self.forget_in_doubt(&line, judged.as_ref().ok().map(|(_, word)| word));
         let ready = self.noted(chosen, claims, line, judged).await.ok()?;
         if ready.link().would_block.is_some() {
             ready.quit();
@@ -300,7 +300,7 @@ impl Gate {
             if let Some(line) = sealed.await? {
                 let now = self.clock.now();
                 let judged = claims.authorize(line.channel(), chosen.0.target.ip(), now);
-                if !self.is_outdated(&line, judged.as_ref().ok().map(|(_, word)| word)) {
+                if !self.forget_in_doubt(&line, judged.as_ref().ok().map(|(_, word)| word)) {
                     break (line, judged);
                 }
                 line.dialogue.quit();

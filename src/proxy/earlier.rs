@@ -34,8 +34,8 @@ impl Gate {
         }
     }
 
-    /// Whether `line` goes on from an earlier session that leaves a doubt. A host in doubt has none that goes on.
-    pub(super) fn is_outdated(&self, line: &Settled, authorized: Option<&Authorized>) -> bool {
+    /// Forgets the sessions of a host that leaves a doubt, so that none goes on; tells whether `line` went on from one.
+    pub(super) fn forget_in_doubt(&self, line: &Settled, authorized: Option<&Authorized>) -> bool {
         let Ok(handshake) = &line.handshake else {
             return false;
         };

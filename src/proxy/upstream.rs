@@ -206,7 +206,7 @@ impl Gate {
             let sealed = self.try_to_seal(greeted, requirement, starttls, name);
             if let Some(line) = sealed.await? {
                 let judged = authorize(requirement, line.channel(), peer, self.clock.now());
-                if !self.is_outdated(&line, judged.as_ref().ok()) {
+                if !self.forget_in_doubt(&line, judged.as_ref().ok()) {
                     break (line, judged);
                 }
                 // Closed at once: the next one is in the same place.

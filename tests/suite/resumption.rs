@@ -33,6 +33,12 @@ struct World {
 }
 
 impl World {
+    /// Attempts that ended with an MX that was ready.
+    async fn ready(&self) -> f64 {
+        let series = "waxseal_attempts_total{result=\"ready\"}";
+        self.house.metric(series).await
+    }
+
     async fn with(config: &str, rules: &str, versions: Versions) -> Self {
         let ca = Ca::new("Test CA");
         let tls = Tls {
@@ -188,13 +194,7 @@ async fn a_key_that_was_replaced_in_dns_and_at_the_mx_keeps_no_mail_waiting() {
         ["full", "resumed", "resumed", "full", "resumed"]
     );
     // What was tried first was no attempt, and nothing failed.
-    assert!(is(
-        world
-            .house
-            .metric("waxseal_attempts_total{result=\"ready\"}")
-            .await,
-        4
-    ));
+    assert!(is(world.ready().await, 4));
 }
 
 #[tokio::test]
@@ -280,13 +280,7 @@ async fn a_handshake_that_fails_over_a_session_is_never_a_reason_for_plaintext()
     assert_eq!(world.handshakes(), ["full", "full"]);
     assert_eq!(world.mx.connections(), 3);
     assert_eq!(world.mx.record().failed_handshakes.len(), 1);
-    assert!(is(
-        world
-            .house
-            .metric("waxseal_attempts_total{result=\"ready\"}")
-            .await,
-        2
-    ));
+    assert!(is(world.ready().await, 2));
 }
 
 #[tokio::test]
