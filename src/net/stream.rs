@@ -7,22 +7,21 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
-/// Octets of content read at once, and the most that the buffer holds. Smaller reads cost more of the processor.
-pub const CHUNK: usize = 64 * 1024;
+use crate::net::buffer::Buffer;
+use crate::net::timer::Timer;
 
-/// Octets read at once where commands or replies are expected.
-pub const LINES: usize = 8 * 1024;
+pub use crate::net::buffer::{CHUNK, LINES};
+pub use crate::net::timer::Deadline;
 
 /// How often a silent peer of [`Wire::splice`] is asked whether it is still there, and after so many questions
 /// without answer it is gone.
@@ -60,8 +59,8 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct Wire {
     socket: Socket,
-    input: Vec<u8>,
-    start: usize,
+    input: Buffer,
+    timer: Timer,
 }
 
 impl Wire {
@@ -69,59 +68,62 @@ impl Wire {
     pub fn new(socket: Socket) -> Self {
         Self {
             socket,
-            input: Vec::new(),
-            start: 0,
+            input: Buffer::default(),
+            timer: Timer::default(),
         }
     }
 
     /// What was read and not yet consumed.
     pub fn buffered(&self) -> &[u8] {
-        &self.input[self.start..]
+        self.input.octets()
     }
 
     /// Drops the first `octets` of the buffer.
     pub fn consume(&mut self, octets: usize) {
-        self.start += octets;
-        debug_assert!(self.start <= self.input.len());
-        if self.start == self.input.len() {
-            self.input = Vec::new();
-            self.start = 0;
-        }
+        self.input.consume(octets);
     }
 
     /// Reads what is there, at least one octet, at most up to `most` in the buffer.
     pub async fn fill(&mut self, most: usize, within: Duration) -> Result<(), WireError> {
-        match timeout(within, self.read(most)).await {
-            Err(_) => Err(WireError::TimedOut),
-            Ok(result) => result,
-        }
+        self.read(most, &mut Deadline::within(within)).await
     }
 
     /// Reads what has come already, without waiting; `None` where nothing has.
     pub fn fill_now(&mut self) -> Option<Result<(), WireError>> {
-        self.read(LINES).now_or_never()
+        poll_fn(|cx| self.poll_read(LINES, cx)).now_or_never()
     }
 
-    async fn read(&mut self, most: usize) -> Result<(), WireError> {
-        if self.start > 0 {
-            self.input.drain(..self.start);
-            self.start = 0;
-        }
+    async fn read(&mut self, most: usize, deadline: &mut Deadline) -> Result<(), WireError> {
+        poll_fn(|cx| match self.poll_read(most, cx) {
+            Poll::Pending => self.poll_timer(deadline, cx),
+            read => read,
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         let Self { socket, input, .. } = self;
-        let room = most.saturating_sub(input.len()).max(1);
-        let read = poll_fn(|cx| {
-            input.reserve_exact(room);
-            let mut limited = (&mut *socket).take(room as u64);
-            let polled = pin!(limited.read_buf(input)).poll(cx);
-            if input.is_empty() {
-                *input = Vec::new();
-            }
-            polled
+        let (octets, polled) = input.fill(most, |room| {
+            let mut room = ReadBuf::new(room);
+            let polled = Pin::new(socket).poll_read(cx, &mut room);
+            let octets = room.filled().len();
+            (octets, (octets, polled))
         });
-        match read.await? {
-            0 => Err(WireError::Closed),
-            _ => Ok(()),
-        }
+        Poll::Ready(match (ready!(polled), octets) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), 0) => Err(WireError::Closed),
+            (Ok(()), _) => Ok(()),
+        })
+    }
+
+    fn poll_timer(
+        &mut self,
+        deadline: &mut Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WireError>> {
+        self.timer
+            .poll(deadline, cx)
+            .map(|()| Err(WireError::TimedOut))
     }
 
     /// The length of the first line in the buffer, its line feed included; `None` when the buffer
@@ -130,13 +132,18 @@ impl Wire {
         memchr::memchr(b'\n', self.buffered()).map(|at| at + 1)
     }
 
-    /// Reads until the buffer begins with a whole line, and tells its length. `limit` counts the line feed. Who calls
-    /// this sets the time.
-    pub async fn line(&mut self, limit: usize) -> Result<usize, WireError> {
+    /// Reads until the buffer begins with a whole line, and tells its length. `limit` counts the line feed.
+    pub async fn line(
+        &mut self,
+        limit: usize,
+        deadline: &mut Deadline,
+    ) -> Result<usize, WireError> {
         loop {
             match self.line_length() {
                 Some(length) if length <= limit => return Ok(length),
-                None if self.buffered().len() < limit.min(LINES) => self.read(LINES).await?,
+                None if self.buffered().len() < limit.min(LINES) => {
+                    self.read(LINES, deadline).await?;
+                }
                 _ => return Err(WireError::LineTooLong),
             }
         }
@@ -144,14 +151,13 @@ impl Wire {
 
     /// Writes all of `octets`, and makes sure that they leave: a TLS record may otherwise stay behind.
     pub async fn send(&mut self, octets: &[u8], within: Duration) -> Result<(), WireError> {
-        let write = async {
-            self.socket.write_all(octets).await?;
-            self.socket.flush().await
-        };
-        match timeout(within, write).await {
-            Err(_) => Err(WireError::TimedOut),
-            Ok(result) => result.map_err(WireError::from),
-        }
+        let mut deadline = Deadline::within(within);
+        let mut rest = octets;
+        poll_fn(|cx| match self.socket.poll_send(&mut rest, cx) {
+            Poll::Pending => self.poll_timer(&mut deadline, cx),
+            Poll::Ready(sent) => Poll::Ready(sent.map_err(WireError::from)),
+        })
+        .await
     }
 
     /// The TCP stream, unless this is TLS.
@@ -209,6 +215,20 @@ impl Wire {
 pub fn trim_line(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+impl Socket {
+    /// Writes what is left of `rest`, and flushes.
+    fn poll_send(&mut self, rest: &mut &[u8], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut socket = Pin::new(self);
+        while !rest.is_empty() {
+            match ready!(socket.as_mut().poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => *rest = &rest[written..],
+            }
+        }
+        socket.poll_flush(cx)
+    }
 }
 
 impl AsyncRead for Socket {

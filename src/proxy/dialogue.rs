@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::name::Host;
-use crate::net::stream::{LINES, Wire, WireError, trim_line};
+use crate::net::stream::{Deadline, LINES, Wire, WireError, trim_line};
 use crate::net::tls::Server;
 use crate::policy::authorize::Peer;
 use crate::policy::failure::{Failure, Fault, Phase};
@@ -95,22 +95,13 @@ impl Dialogue {
     /// Reads one reply. `within` is for all of it, so octets that come one by one win no time.
     pub(super) async fn reply(&mut self, phase: Phase, within: Duration) -> Result<Reply, Failure> {
         let mut parser = ReplyParser::default();
-        // What has come already needs no timer.
-        if let Some(reply) = self.parse(&mut parser, phase)? {
-            return Ok(reply);
-        }
-        let rest = async {
-            loop {
-                let line = self.wire.line(REPLY_LINE).await;
-                line.map_err(|error| self.broken(phase, &error))?;
-                if let Some(reply) = self.parse(&mut parser, phase)? {
-                    return Ok(reply);
-                }
+        let mut deadline = Deadline::within(within);
+        loop {
+            if let Some(reply) = self.parse(&mut parser, phase)? {
+                return Ok(reply);
             }
-        };
-        match timeout(within, rest).await {
-            Ok(reply) => reply,
-            Err(_) => Err(self.fault(Fault::TimedOut(phase))),
+            let line = self.wire.line(REPLY_LINE, &mut deadline).await;
+            line.map_err(|error| self.broken(phase, &error))?;
         }
     }
 
