@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(fill(&mut buffer, 5, b"123456789"), 5);
         assert_eq!(buffer.octets(), b"12345");
         assert_eq!(fill(&mut buffer, 5, b"6"), 0);
-        assert_eq!(fill(&mut buffer, CHUNK, &[b'6'; CHUNK]), LINES - 5);
+        assert_eq!(fill(&mut buffer, CHUNK, &vec![b'6'; CHUNK]), LINES - 5);
         assert_eq!(fill(&mut buffer, CHUNK, b"7"), CHUNK - LINES);
         assert_eq!(buffer.octets().last(), Some(&b'7'));
         let mut large = Buffer::default();

@@ -96,7 +96,7 @@ impl Wire {
     async fn read(&mut self, most: usize, deadline: &mut Deadline) -> Result<(), WireError> {
         poll_fn(|cx| match self.poll_read(most, cx) {
             Poll::Pending => self.poll_timer(deadline, cx),
-            read => read,
+            Poll::Ready(read) => Poll::Ready(read),
         })
         .await
     }

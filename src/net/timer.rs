@@ -55,8 +55,8 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(600);
-    const SHORT: Duration = Duration::from_secs(300);
+    const LONG: Duration = Duration::from_mins(10);
+    const SHORT: Duration = Duration::from_mins(5);
 
     /// Waits for `within`, unless it is interrupted earlier.
     async fn wait(timer: &mut Timer, within: Duration, interrupted: Option<Duration>) {

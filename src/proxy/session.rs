@@ -315,7 +315,7 @@ impl Driver {
             self.end_message();
             return Ok(());
         }
-        self.reply(&Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"));
+        self.reply(&Reply::fixed(354, "End data with <CR><LF>.<CR><LF>"));
         self.flush().await?;
         let Transaction { legs, .. } = &mut self.transaction;
         let taken = Content::default()

@@ -96,11 +96,8 @@ mod tests {
     const ALL: &str = "SIZE 8BITMIME SMTPUTF8 DSN";
 
     fn offers(keywords: &str) -> Capabilities {
-        let greeting = std::iter::once("mx".to_owned());
-        let lines = greeting
-            .chain(keywords.split(' ').map(str::to_owned))
-            .collect();
-        Capabilities::parse(&Reply::multiline(250, lines))
+        let lines: Vec<_> = std::iter::once("mx").chain(keywords.split(' ')).collect();
+        Capabilities::parse(&Reply::multiline(250, &lines))
     }
 
     fn bridged(line: &str, keywords: &str) -> Result<String, Unbridgeable> {

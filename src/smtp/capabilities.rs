@@ -94,7 +94,7 @@ impl Capabilities {
     /// does not know are passed over.
     pub fn parse(reply: &Reply) -> Self {
         let mut capabilities = Self::none();
-        for line in reply.lines().iter().skip(1) {
+        for line in reply.lines().skip(1) {
             let line = String::from_utf8_lossy(line);
             let mut words = line.split_ascii_whitespace();
             let Some(keyword) = words.next() else {
@@ -156,10 +156,7 @@ mod tests {
     use super::*;
 
     fn parse(lines: &[&str]) -> Capabilities {
-        Capabilities::parse(&Reply::multiline(
-            250,
-            lines.iter().map(|l| (*l).to_owned()).collect(),
-        ))
+        Capabilities::parse(&Reply::multiline(250, lines))
     }
 
     #[test]

@@ -5,39 +5,60 @@
 //! [`Reply::status`] is what may be logged.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Lines of one reply.
 const MAX_LINES: usize = 100;
 /// Octets of one reply's texts.
 const MAX_OCTETS: usize = 64 * 1024;
 
-/// One reply.
-#[derive(Clone, PartialEq, Eq)]
+/// One reply. Clones share its text.
+#[derive(Clone)]
 pub struct Reply {
     code: u16,
-    lines: Vec<Vec<u8>>,
+    text: Text,
+}
+
+/// The lines of a reply without code and CRLF, and a line feed between each two.
+#[derive(Clone)]
+enum Text {
+    Fixed(&'static str),
+    Said(Arc<[u8]>),
 }
 
 impl Reply {
     /// One line of waxseal's own; an empty `enhanced` is left out.
     pub fn new(code: u16, enhanced: &str, text: impl AsRef<str>) -> Self {
         let text = text.as_ref();
-        let line = if enhanced.is_empty() {
-            text.to_owned()
+        if enhanced.is_empty() {
+            Self::multiline(code, &[text])
         } else {
-            format!("{enhanced} {text}")
-        };
-        Self::multiline(code, vec![line])
+            Self::multiline(code, &[format!("{enhanced} {text}")])
+        }
+    }
+
+    /// One line that is always the same, its enhanced code included.
+    pub fn fixed(code: u16, text: &'static str) -> Self {
+        debug_assert!(harmless(text.as_bytes()).eq(text.bytes()));
+        Self {
+            code,
+            text: Text::Fixed(text),
+        }
     }
 
     /// Several lines of waxseal's own.
-    pub fn multiline(code: u16, lines: Vec<String>) -> Self {
+    pub fn multiline(code: u16, lines: &[impl AsRef<str>]) -> Self {
+        let lines: Vec<Vec<u8>> = lines
+            .iter()
+            .map(|line| harmless(line.as_ref().as_bytes()).collect())
+            .collect();
+        Self::said(code, lines.join(&b'\n'))
+    }
+
+    fn said(code: u16, text: impl Into<Arc<[u8]>>) -> Self {
         Self {
             code,
-            lines: lines
-                .into_iter()
-                .map(|line| harmless(line.as_bytes()))
-                .collect(),
+            text: Text::Said(text.into()),
         }
     }
 
@@ -46,9 +67,16 @@ impl Reply {
         self.code
     }
 
-    /// The texts, without code and CRLF.
-    pub fn lines(&self) -> &[Vec<u8>] {
-        &self.lines
+    /// The texts, without code and CRLF; one at least.
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.text().split(|octet| *octet == b'\n')
+    }
+
+    fn text(&self) -> &[u8] {
+        match &self.text {
+            Text::Fixed(text) => text.as_bytes(),
+            Text::Said(text) => text,
+        }
     }
 
     /// 2xx: done.
@@ -73,8 +101,7 @@ impl Reply {
 
     /// The enhanced code of the first line; none where its class is not the code's (RFC 2034 §4).
     pub fn enhanced(&self) -> Option<(u16, u16, u16)> {
-        let first = self.lines.first()?;
-        let word = first.split(|octet| *octet == b' ').next()?;
+        let word = self.lines().next()?.split(|octet| *octet == b' ').next()?;
         let mut parts = std::str::from_utf8(word).ok()?.split('.').map(digits);
         let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
         (parts.next().is_none() && class == self.code / 100).then_some((class, subject, detail))
@@ -82,12 +109,12 @@ impl Reply {
 
     /// The reply with ` suffix` behind its last line.
     #[must_use]
-    pub fn with_suffix(mut self, suffix: &str) -> Self {
-        if let Some(last) = self.lines.last_mut() {
-            last.push(b' ');
-            last.extend(harmless(suffix.as_bytes()));
-        }
-        self
+    pub fn with_suffix(self, suffix: &str) -> Self {
+        let mut text = Vec::with_capacity(self.text().len() + 1 + suffix.len());
+        text.extend_from_slice(self.text());
+        text.push(b' ');
+        text.extend(harmless(suffix.as_bytes()));
+        Self::said(self.code, text)
     }
 
     /// The reply with 451 in the place of 421, which would say that waxseal closes the session with the MTA
@@ -102,10 +129,11 @@ impl Reply {
 
     /// Writes the reply as it goes over the wire.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        for (at, line) in self.lines.iter().enumerate() {
-            let last = at + 1 == self.lines.len();
-            out.extend_from_slice(self.code.to_string().as_bytes());
-            out.push(if last { b' ' } else { b'-' });
+        let code = digits_of(self.code);
+        let mut lines = self.lines().peekable();
+        while let Some(line) = lines.next() {
+            out.extend_from_slice(&code);
+            out.push(if lines.peek().is_some() { b'-' } else { b' ' });
             out.extend_from_slice(line);
             out.extend_from_slice(b"\r\n");
         }
@@ -120,10 +148,23 @@ impl Reply {
     }
 }
 
+impl PartialEq for Reply {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code, self.text()) == (other.code, other.text())
+    }
+}
+
+impl Eq for Reply {}
+
 impl fmt::Debug for Reply {
     /// Without the texts, which may name mail addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Reply({}, {} lines)", self.status(), self.lines.len())
+        write!(
+            f,
+            "Reply({}, {} lines)",
+            self.status(),
+            self.lines().count()
+        )
     }
 }
 
@@ -133,16 +174,18 @@ fn digits(text: &str) -> Option<u16> {
     plain.then(|| text.parse().ok())?
 }
 
+/// The digits of a code.
+fn digits_of(code: u16) -> [u8; 3] {
+    [code / 100, code / 10 % 10, code % 10].map(|digit| b'0' + (digit % 10) as u8)
+}
+
 /// The text without control characters, TAB excepted.
-fn harmless(text: &[u8]) -> Vec<u8> {
-    let safe = |octet: &u8| {
-        if octet.is_ascii_control() && *octet != b'\t' {
-            b'?'
-        } else {
-            *octet
-        }
-    };
-    text.iter().map(safe).collect()
+fn harmless(text: &[u8]) -> impl Iterator<Item = u8> {
+    text.iter().map(|octet| match octet {
+        b'\t' => b'\t',
+        octet if octet.is_ascii_control() => b'?',
+        octet => *octet,
+    })
 }
 
 /// Why a line is no part of a reply.
@@ -163,8 +206,8 @@ pub enum ReplyError {
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     code: Option<u16>,
-    lines: Vec<Vec<u8>>,
-    octets: usize,
+    lines: usize,
+    text: Vec<u8>,
 }
 
 impl ReplyParser {
@@ -188,15 +231,22 @@ impl ReplyParser {
             Some((b'-', text)) => (true, text),
             Some(_) => return Err(ReplyError::Syntax),
         };
-        self.octets += text.len();
-        if self.lines.len() == MAX_LINES || self.octets > MAX_OCTETS {
+        if self.lines == MAX_LINES || self.text.len() + text.len() > MAX_OCTETS {
             return Err(ReplyError::TooLong);
         }
-        self.lines.push(harmless(text));
-        Ok((!more).then(|| Reply {
-            code,
-            lines: std::mem::take(&mut self.lines),
-        }))
+        self.lines += 1;
+        if self.lines == 1 && !more {
+            return Ok(Some(Reply {
+                code,
+                text: Text::Said(harmless(text).collect()),
+            }));
+        }
+        self.text.extend(harmless(text));
+        if more {
+            self.text.push(b'\n');
+            return Ok(None);
+        }
+        Ok(Some(Reply::said(code, std::mem::take(&mut self.text))))
     }
 }
 
@@ -223,7 +273,7 @@ mod tests {
         let good = |text: &str, status: &str, lines: usize| {
             let reply = parse(text).unwrap().unwrap();
             assert_eq!(
-                (reply.status().as_str(), reply.lines().len()),
+                (reply.status().as_str(), reply.lines().count()),
                 (status, lines),
                 "{text}"
             );
@@ -286,7 +336,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_reply_reads_what_it_writes(code in 200_u16..600, lines in prop::collection::vec("[ -~]{0,60}", 1..5)) {
-            let reply = Reply::multiline(code, lines);
+            let reply = Reply::multiline(code, &lines);
             let mut wire = Vec::new();
             reply.write_to(&mut wire);
             let text = String::from_utf8(wire).unwrap();

@@ -221,10 +221,10 @@ impl Session {
             Command::Bdat(chunk) => self.chunk(chunk),
             Command::Rset => {
                 self.transaction = None;
-                Action::Reset(Reply::new(250, "2.0.0", "Ok"))
+                Action::Reset(Reply::fixed(250, "2.0.0 Ok"))
             }
             Command::StartTls => self.starttls(),
-            Command::Noop => Action::Reply(Reply::new(250, "2.0.0", "Ok")),
+            Command::Noop => Action::Reply(Reply::fixed(250, "2.0.0 Ok")),
             Command::Vrfy => Action::Reply(Reply::new(
                 252,
                 "2.1.5",
@@ -250,7 +250,7 @@ impl Session {
             }
             (Flavour::Relay, Command::Helo(_)) => Reply::new(250, "", name),
             (Flavour::Relay, Command::Ehlo(_)) | (Flavour::Lmtp, Command::Lhlo(_)) => {
-                Reply::multiline(250, self.advertised())
+                Reply::multiline(250, &self.advertised())
             }
             (Flavour::Relay | Flavour::Transparent, _) => {
                 return unknown("this is SMTP: say EHLO");
@@ -270,10 +270,7 @@ impl Session {
         }
         self.greeted = Greeted::Yes;
         self.transaction = None;
-        let words = reply
-            .lines()
-            .first()
-            .map(|line| String::from_utf8_lossy(line));
+        let words = reply.lines().next().map(String::from_utf8_lossy);
         let mut lines = vec![words.unwrap_or_default().into_owned()];
         if let Hello::Ehlo(_) = hello {
             let offers = Capabilities::parse(&reply);
@@ -282,7 +279,7 @@ impl Session {
             // RFC 9422 §4: there is one reply to the data, and each domain has a policy of its own.
             lines.push("LIMITS RCPTDOMAINMAX=1".to_owned());
         }
-        Reply::multiline(250, lines)
+        Reply::multiline(250, &lines)
     }
 
     fn starttls_line(&self, offers: &Capabilities) -> Option<String> {
@@ -354,7 +351,7 @@ impl Session {
             destinations: Vec::new(),
             content: Content::NotBegun,
         });
-        Action::Reply(Reply::new(250, "2.1.0", "Ok"))
+        Action::Reply(Reply::fixed(250, "2.1.0 Ok"))
     }
 
     fn recipient(&mut self, recipient: Recipient) -> Action {

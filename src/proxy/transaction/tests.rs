@@ -103,7 +103,7 @@ async fn between_recipients_the_connection_can_carry_another_message() {
 
 #[tokio::test]
 async fn a_small_message_goes_out_in_one_write_and_nothing_before_it() {
-    let offers = Reply::multiline(250, vec!["mx.test".to_owned(), "CHUNKING".to_owned()]);
+    let offers = Reply::multiline(250, &["mx.test", "CHUNKING"]);
     let (mut transaction, mut mx) = begun_with(Capabilities::parse(&offers)).await;
     let held = transaction.begin_data(SmallMessages::InOneChunk);
     assert_eq!(held.now_or_never().unwrap(), Ok(Ok(())));
@@ -121,7 +121,7 @@ async fn a_small_message_goes_out_in_one_write_and_nothing_before_it() {
 
 #[tokio::test]
 async fn what_is_held_back_leaves_an_envelope_behind() {
-    let offers = Reply::multiline(250, vec!["mx.test".to_owned(), "CHUNKING".to_owned()]);
+    let offers = Reply::multiline(250, &["mx.test", "CHUNKING"]);
     let (mut transaction, _mx) = begun_with(Capabilities::parse(&offers)).await;
     let held = transaction.begin_data(SmallMessages::InOneChunk).await;
     assert_eq!(held, Ok(Ok(())));

@@ -32,8 +32,8 @@ fn say(session: &mut Session, line: &str) -> String {
         Action::SwallowChunk(octets, reply) => format!("swallow {octets}, {}", reply.status()),
         Action::StartTls(reply) => format!("starttls {}", reply.status()),
         Action::Hello(hello) => {
-            let offers = ["mx", "SIZE 9", "STARTTLS", "XFOO"].map(str::to_owned);
-            let reply = session.mx_greeted(&hello, Reply::multiline(250, offers.to_vec()));
+            let offers = ["mx", "SIZE 9", "STARTTLS", "XFOO"];
+            let reply = session.mx_greeted(&hello, Reply::multiline(250, &offers));
             format!("hello {hello:?}: {}", texts(&reply))
         }
         Action::PassStartTls => "pass".to_owned(),
@@ -43,7 +43,7 @@ fn say(session: &mut Session, line: &str) -> String {
 }
 
 fn texts(reply: &Reply) -> String {
-    let lines = reply.lines().iter();
+    let lines = reply.lines();
     let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line)).collect();
     lines.join(", ")
 }
