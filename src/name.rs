@@ -7,6 +7,7 @@
 //! An address literal (RFC 5321 §4.1.3) is a destination of its own: it has no MX, no TLSA and no
 //! MTA-STS policy.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -50,10 +51,12 @@ fn canonical(text: &str) -> Result<Arc<str>, NameError> {
     if text.len() > 4 * MAX_NAME {
         return Err(NameError::TooLong);
     }
-    let ascii = if text.is_ascii() {
-        text.to_ascii_lowercase()
+    let ascii = if !text.is_ascii() {
+        Cow::Owned(idna::domain_to_ascii(text).map_err(|_| NameError::Idna)?)
+    } else if text.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
     } else {
-        idna::domain_to_ascii(text).map_err(|_| NameError::Idna)?
+        Cow::Borrowed(text)
     };
     if ascii.len() > MAX_NAME {
         return Err(NameError::TooLong);
@@ -70,7 +73,7 @@ fn canonical(text: &str) -> Result<Arc<str>, NameError> {
             return Err(NameError::Character);
         }
     }
-    Ok(ascii.into())
+    Ok(Arc::from(&*ascii))
 }
 
 macro_rules! name_type {

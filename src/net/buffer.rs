@@ -45,9 +45,6 @@ fn lend(size: usize) -> Piece {
 }
 
 fn give_back(piece: Piece) {
-    if piece.is_empty() {
-        return;
-    }
     SHELF.with_borrow_mut(|shelf| {
         let spare = shelf.of(piece.len());
         if spare.len() < SPARE {
@@ -80,13 +77,17 @@ impl Buffer {
     /// Where more can be read to, until there are `most` in all or it is full. What `read` returns is how many were.
     pub(super) fn fill<T>(&mut self, most: usize, read: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
         let size = if most <= LINES { LINES } else { CHUNK };
-        self.piece.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            self.piece.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         if self.end == self.piece.len() && self.end < size {
             let full = std::mem::replace(&mut self.piece, lend(size));
-            self.piece[..self.end].copy_from_slice(&full);
-            give_back(full);
+            if !full.is_empty() {
+                self.piece[..self.end].copy_from_slice(&full);
+                give_back(full);
+            }
         }
         let room = self.piece.len().min(most);
         let (octets, result) = read(&mut self.piece[self.end..room.max(self.end)]);
@@ -97,7 +98,7 @@ impl Buffer {
 
     /// An empty buffer needs no memory.
     fn settle(&mut self) {
-        if self.start == self.end {
+        if self.start == self.end && !self.piece.is_empty() {
             (self.start, self.end) = (0, 0);
             give_back(std::mem::take(&mut self.piece));
         }

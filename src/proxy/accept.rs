@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -99,10 +100,12 @@ impl Doorman {
         }
         let driver = self.driver(stream, client, gate);
         let open = Open::new(Arc::clone(&driver.gate), self.listener.kind);
-        sessions.spawn(async move {
+        let session = async move {
             driver.run().await;
             drop(open);
-        });
+        };
+        // In a box: the runtime moves what it is given several times.
+        sessions.spawn(session.boxed());
     }
 
     fn allows(&self, client: IpAddr) -> bool {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::{Instant, timeout_at};
 
 use crate::name::Destination;
@@ -21,7 +22,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::opener::{Patience, Stop};
 use crate::proxy::settings::SealReply;
 use crate::proxy::trail::Trail;
-use crate::proxy::transaction::{Begun, Envelope, Follows, Transaction};
+use crate::proxy::transaction::{Begun, Envelope, Follows, Replies, Transaction};
 use crate::smtp::command::{Chunk, Last, Mail, Recipient};
 use crate::smtp::reply::Reply;
 
@@ -30,10 +31,10 @@ use crate::smtp::reply::Reply;
 pub(super) async fn of_each<'a, A: Future>(
     legs: &'a mut [Leg],
     ask: impl Fn(&'a mut Leg) -> A,
-) -> Vec<A::Output> {
+) -> SmallVec<[A::Output; 1]> {
     match legs {
-        [leg] => vec![ask(leg).await],
-        legs => join_all(legs.iter_mut().map(ask)).await,
+        [leg] => smallvec![ask(leg).await],
+        legs => join_all(legs.iter_mut().map(ask)).await.into(),
     }
 }
 
@@ -126,15 +127,15 @@ impl Leg {
         mail: &Mail,
         recipients: &[&Recipient],
         follows: Follows,
-    ) -> Vec<Reply> {
+    ) -> Replies {
         let replies = match &mut self.state {
             State::New => self.open(mail, recipients, follows).await,
             State::Open(transaction) => transaction
                 .recipients(recipients, follows)
                 .await
                 .map_err(Stop::Failure),
-            State::Over(reply, _) => Ok(vec![reply.clone(); recipients.len()]),
-            State::Recorded => Ok(Vec::new()),
+            State::Over(reply, _) => Ok(smallvec![reply.clone(); recipients.len()]),
+            State::Recorded => Ok(Replies::new()),
         };
         match replies {
             Ok(replies) => {
@@ -144,7 +145,7 @@ impl Leg {
                 }
                 replies.into_iter().map(Reply::relayed).collect()
             }
-            Err(stop) => vec![self.stop(stop); recipients.len()],
+            Err(stop) => smallvec![self.stop(stop); recipients.len()],
         }
     }
 
@@ -154,7 +155,7 @@ impl Leg {
         mail: &Mail,
         recipients: &[&Recipient],
         follows: Follows,
-    ) -> Result<Vec<Reply>, Stop> {
+    ) -> Result<Replies, Stop> {
         let gate = Arc::clone(&self.gate);
         let deadline = Instant::now() + gate.settings.timeouts.ready;
         let destination = self.destination.clone();

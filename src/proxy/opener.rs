@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
-
+use smallvec::SmallVec;
 use tokio::time::{Instant, timeout};
 
 use crate::policy::authorize::{Peer, authorize};
@@ -124,7 +124,7 @@ pub(super) fn itinerary<'p>(
     rng: &mut impl Rng,
     is_warm: impl Fn(SocketAddr) -> bool,
 ) -> (Vec<Attempt<'p>>, Vec<(Policy, Failure)>) {
-    let mut candidates: Vec<&Candidate> = plan.candidates.iter().collect();
+    let mut candidates: SmallVec<[&Candidate; 4]> = plan.candidates.iter().collect();
     candidates.shuffle(rng);
     let is_warm = |address: &IpAddr| is_warm((*address, plan.port).into());
     candidates.sort_by_cached_key(|candidate| {
@@ -164,13 +164,14 @@ fn addresses(candidate: &Candidate) -> &[IpAddr] {
 }
 
 /// The two families in turn, the family of the first address first.
-fn in_turn(addresses: &[IpAddr]) -> Vec<IpAddr> {
+fn in_turn(addresses: &[IpAddr]) -> SmallVec<[IpAddr; 4]> {
     let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
-    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) = addresses
+    let (first, second): (SmallVec<[IpAddr; 4]>, SmallVec<[IpAddr; 4]>) = addresses
         .iter()
+        .copied()
         .partition(|address| address.is_ipv4() == first_is_v4);
     let mut second = second.into_iter();
-    let mut order = Vec::with_capacity(addresses.len());
+    let mut order = SmallVec::with_capacity(addresses.len());
     for address in first {
         order.push(address);
         order.extend(second.next());

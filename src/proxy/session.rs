@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use smallvec::SmallVec;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -24,7 +25,7 @@ use crate::proxy::content::{Content, Taken, swallow};
 use crate::proxy::gate::Gate;
 use crate::proxy::leg::{Leg, of_each};
 use crate::proxy::settings::Chooser;
-use crate::proxy::transaction::Follows;
+use crate::proxy::transaction::{Follows, Replies};
 use crate::smtp::command::{self, Chunk, Command, Last, Recipient, SyntaxError};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Action, Answered, Session};
@@ -58,7 +59,7 @@ pub(super) struct Transaction {
     /// What they know of each other, once there are several.
     company: Option<Company>,
     /// The destination of each accepted recipient, in order.
-    accepted: Vec<Destination>,
+    accepted: SmallVec<[Destination; 1]>,
     /// The content, once BDAT has begun.
     content: Option<Content>,
 }
@@ -245,7 +246,7 @@ impl Driver {
             return;
         }
         let burst = std::mem::take(&mut self.burst);
-        let Some(mail) = self.session.mail().cloned() else {
+        let Some(mail) = self.session.mail() else {
             return;
         };
         if self.transaction.legs.is_empty() {
@@ -257,26 +258,27 @@ impl Driver {
                 if self.transaction.leg_to(to).is_none() {
                     let gate = Arc::clone(&self.gate);
                     let chosen = self.chosen.clone();
-                    let leg = Leg::new(gate, self.ingress, chosen, to.clone(), &mail);
+                    let leg = Leg::new(gate, self.ingress, chosen, to.clone(), mail);
                     self.transaction.legs.push(leg);
                 }
             }
         }
         self.transaction.introduce_legs(&self.gate.caps);
         let ask = |leg| {
-            let (mail, burst) = (&mail, &burst);
+            let burst = &burst;
             async move {
                 let leg: &mut Leg = leg;
-                let mine: Vec<_> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
+                let mine: SmallVec<[_; 1]> = burst.iter().filter_map(|p| p.asked_of(leg)).collect();
                 if mine.is_empty() {
-                    Vec::new()
+                    Replies::new()
                 } else {
                     leg.offer(mail, &mine, follows).await
                 }
             }
         };
         let replies = of_each(&mut self.transaction.legs, ask).await;
-        let mut replies: Vec<_> = replies.into_iter().map(Vec::into_iter).collect();
+        let replies = replies.into_iter().map(Replies::into_iter);
+        let mut replies: SmallVec<[_; 1]> = replies.collect();
         for pending in burst {
             match pending {
                 Pending::Answered(reply) => self.reply(&reply),
@@ -323,7 +325,7 @@ impl Driver {
             .await?;
         let verdicts = match taken {
             Taken::Whole => of_each(legs, Leg::end_of_data).await,
-            Taken::Refused(_) => Vec::new(),
+            Taken::Refused(_) => Replies::new(),
         };
         self.answer_message(taken, Last::Yes, &verdicts);
         Ok(())
@@ -408,8 +410,8 @@ impl Driver {
 fn chunk_verdict(
     ingress: Ingress,
     chunk: Chunk,
-    replies: Vec<Option<Reply>>,
-) -> ControlFlow<Vec<Reply>, Reply> {
+    replies: SmallVec<[Option<Reply>; 1]>,
+) -> ControlFlow<Replies, Reply> {
     let good = |reply: &Option<Reply>| reply.as_ref().is_none_or(Reply::is_positive);
     let going_on = ingress == Ingress::Lmtp || replies.iter().all(good);
     if chunk.last == Last::No && going_on {

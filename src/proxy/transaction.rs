@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::name::Destination;
 use crate::policy::failure::{Failure, Phase};
 use crate::policy::outcome::Link;
@@ -39,11 +41,14 @@ pub(super) enum Follows {
     Data(SmallMessages),
 }
 
+/// One reply for each recipient, in order. Most messages have one.
+pub(super) type Replies = SmallVec<[Reply; 1]>;
+
 /// An envelope that an MX took, and its replies to the first recipients.
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) transaction: Box<Transaction>,
-    pub(super) replies: Vec<Reply>,
+    pub(super) replies: Replies,
 }
 
 /// Why an MX did not take the envelope.
@@ -142,7 +147,7 @@ impl Transaction {
     }
 
     /// Says MAIL FROM and the first recipients, and reads the replies to the latter.
-    async fn introduce(&mut self, envelope: &Envelope<'_>) -> Result<Vec<Reply>, NotBegun> {
+    async fn introduce(&mut self, envelope: &Envelope<'_>) -> Result<Replies, NotBegun> {
         let Envelope {
             mail,
             recipients,
@@ -216,14 +221,14 @@ impl Transaction {
         &mut self,
         recipients: &[&Recipient],
         follows: Follows,
-    ) -> Result<Vec<Reply>, Failure> {
+    ) -> Result<Replies, Failure> {
         let (at_once, follows) = if self.line.offers.has(Extension::Pipelining) {
             (recipients.len(), follows)
         } else {
             (1, Follows::Nothing)
         };
         self.awaits_replies = true;
-        let mut replies = Vec::with_capacity(recipients.len());
+        let mut replies = Replies::with_capacity(recipients.len());
         let mut lines = Vec::with_capacity(256);
         for batch in recipients.chunks(at_once.max(1)) {
             lines.clear();
@@ -238,8 +243,8 @@ impl Transaction {
         Ok(replies)
     }
 
-    async fn recipient_replies(&mut self, count: usize) -> Result<Vec<Reply>, Failure> {
-        let mut replies = Vec::with_capacity(count);
+    async fn recipient_replies(&mut self, count: usize) -> Result<Replies, Failure> {
+        let mut replies = Replies::with_capacity(count);
         for _ in 0..count {
             let reply = self.line.dialogue.verdict(Phase::Rcpt, self.timeouts.rcpt);
             replies.push(reply.await?);

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use memchr::{memchr2, memchr3};
+
 use crate::name::Destination;
 
 /// Octets of a path. RFC 5321 §4.5.3.1.3 asks for 256; internationalized addresses are longer.
@@ -110,9 +112,12 @@ pub fn forward_path(text: &str) -> Result<(Mailbox, &str), PathError> {
 /// Finds the `>` that ends the path: not one inside a quoted string.
 fn bracketed(text: &str) -> Result<(&str, &str), PathError> {
     let inner = text.strip_prefix('<').ok_or(PathError::Syntax)?;
-    let end = outside_quotes(inner)
-        .find(|(_, c)| *c == '>')
-        .map(|(at, _)| at);
+    let end = match memchr3(b'>', b'"', b'\\', inner.as_bytes()) {
+        Some(at) if inner[at..].starts_with('>') => Some(at),
+        _ => outside_quotes(inner)
+            .find(|(_, c)| *c == '>')
+            .map(|(at, _)| at),
+    };
     let end = end.ok_or(PathError::Syntax)?;
     if end > MAX_PATH {
         return Err(PathError::TooLong);
@@ -122,11 +127,16 @@ fn bracketed(text: &str) -> Result<(&str, &str), PathError> {
 
 fn mailbox(path: &str) -> Result<Mailbox, PathError> {
     let text = without_source_route(path)?;
-    let at = outside_quotes(text).filter(|(_, c)| *c == '@').last();
-    let (local, domain) = match at {
-        Some((at, _)) => (&text[..at], &text[at + 1..]),
-        None => return Err(PathError::NoDomain),
+    let at = if is_quoted(text) {
+        outside_quotes(text)
+            .filter(|(_, c)| *c == '@')
+            .last()
+            .map(|(at, _)| at)
+    } else {
+        text.rfind('@')
     };
+    let at = at.ok_or(PathError::NoDomain)?;
+    let (local, domain) = (&text[..at], &text[at + 1..]);
     if domain.is_empty() {
         return Err(PathError::NoDomain);
     }
@@ -160,7 +170,13 @@ fn is_local_part(local: &str) -> bool {
         // The closing quote is there and is the end: outside the quotes nothing else is left.
         return inner.ends_with('"') && outside_quotes(local).next().is_none();
     }
-    !local.contains([' ', '<', '>', '"', '\\'])
+    let is_odd = |octet| matches!(octet, b' ' | b'<' | b'>' | b'"' | b'\\');
+    !local.bytes().any(is_odd)
+}
+
+/// Whether some of the text may be quoted.
+fn is_quoted(text: &str) -> bool {
+    memchr2(b'"', b'\\', text.as_bytes()).is_some()
 }
 
 /// The characters outside quoted strings, with their places. The quotes themselves are not among them.

@@ -38,54 +38,57 @@ pub fn mail_line(
     offers: &Capabilities,
     out: &mut Vec<u8>,
 ) -> Result<(), Unbridgeable> {
-    let mut line = format!("MAIL FROM:<{}>", mail.path.as_str());
+    if mail.body == Some(Body::EightBitMime) && !offers.has(Extension::EightBitMime) {
+        return Err(Unbridgeable::EightBitMime);
+    }
+    if mail.charset == Charset::Utf8 && !offers.has(Extension::SmtpUtf8) {
+        return Err(Unbridgeable::SmtpUtf8);
+    }
+    begin("MAIL FROM:<", mail.path.as_str(), out);
     if let Some(size) = mail.size.filter(|_| offers.has(Extension::Size)) {
-        parameter(&mut line, "SIZE", Some(&size.to_string()));
+        parameter("SIZE", Some(&size.to_string()), out);
     }
-    match (mail.body, offers.has(Extension::EightBitMime)) {
-        (Some(Body::EightBitMime), false) => return Err(Unbridgeable::EightBitMime),
-        (Some(Body::EightBitMime), true) => line.push_str(" BODY=8BITMIME"),
-        (Some(Body::SevenBit), true) => line.push_str(" BODY=7BIT"),
-        (Some(Body::SevenBit), false) | (None, _) => {}
+    if offers.has(Extension::EightBitMime) {
+        parameter("BODY", mail.body.map(Body::word), out);
     }
-    match (mail.charset, offers.has(Extension::SmtpUtf8)) {
-        (Charset::Utf8, false) => return Err(Unbridgeable::SmtpUtf8),
-        (Charset::Utf8, true) => line.push_str(" SMTPUTF8"),
-        (Charset::Ascii, _) => {}
+    if mail.charset == Charset::Utf8 {
+        out.extend_from_slice(b" SMTPUTF8");
     }
     if offers.has(Extension::Dsn) {
-        parameter(&mut line, "RET", mail.ret.as_deref());
-        parameter(&mut line, "ENVID", mail.envid.as_deref());
+        parameter("RET", mail.ret.as_deref(), out);
+        parameter("ENVID", mail.envid.as_deref(), out);
     }
-    end(&line, out);
+    out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
 /// Appends the RCPT line for an MX that offers `offers`.
 pub fn rcpt_line(recipient: &Recipient, offers: &Capabilities, out: &mut Vec<u8>) {
-    let mut line = format!("RCPT TO:<{}>", recipient.path.as_str());
+    begin("RCPT TO:<", recipient.path.as_str(), out);
     if offers.has(Extension::Dsn) {
-        parameter(&mut line, "NOTIFY", recipient.notify.as_deref());
-        parameter(
-            &mut line,
-            "ORCPT",
-            recipient.orcpt.as_ref().map(|orcpt| orcpt.0.as_str()),
-        );
+        let orcpt = recipient.orcpt.as_ref().map(|orcpt| orcpt.0.as_str());
+        parameter("NOTIFY", recipient.notify.as_deref(), out);
+        parameter("ORCPT", orcpt, out);
     }
-    end(&line, out);
-}
-
-fn parameter(line: &mut String, keyword: &str, value: Option<&str>) {
-    if let Some(value) = value {
-        line.extend([" ", keyword, "=", value]);
-    }
-}
-
-fn end(line: &str, out: &mut Vec<u8>) {
-    // The parser lets no control character through, so a line cannot become two.
-    debug_assert!(!line.contains(['\r', '\n']));
-    out.extend_from_slice(line.as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+fn begin(command: &str, path: &str, out: &mut Vec<u8>) {
+    append(&[command, path, ">"], out);
+}
+
+fn parameter(keyword: &str, value: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        append(&[" ", keyword, "=", value], out);
+    }
+}
+
+fn append(words: &[&str], out: &mut Vec<u8>) {
+    for word in words {
+        // The parser lets no control character through, so a line cannot become two.
+        debug_assert!(!word.contains(['\r', '\n']));
+        out.extend_from_slice(word.as_bytes());
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,16 @@ pub enum Body {
     EightBitMime,
 }
 
+impl Body {
+    /// The value of the parameter.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7BIT",
+            Self::EightBitMime => "8BITMIME",
+        }
+    }
+}
+
 /// The character set of addresses and header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
@@ -166,7 +176,7 @@ impl SyntaxError {
 /// Reads one line without its CRLF.
 pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
     let line = std::str::from_utf8(line).map_err(|_| SyntaxError::Characters)?;
-    if line.chars().any(|c| c.is_control() && c != '\t') {
+    if has_controls(line) {
         return Err(SyntaxError::Characters);
     }
     let line = line.trim_ascii_end();
@@ -186,7 +196,7 @@ pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
             Ok(command(rest.to_owned()))
         }
     };
-    match verb.to_ascii_uppercase().as_str() {
+    match Upper::of(verb).as_str() {
         "EHLO" => named(Command::Ehlo),
         "HELO" => named(Command::Helo),
         "LHLO" => named(Command::Lhlo),
@@ -202,6 +212,44 @@ pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
         "STARTTLS" => alone(Command::StartTls),
         "EXPN" | "TURN" | "ETRN" | "AUTH" | "SEND" | "SOML" | "SAML" => Ok(Command::NotImplemented),
         _ => Err(SyntaxError::Unknown),
+    }
+}
+
+/// Control characters, TAB excepted: a line for an MX must not have any.
+fn has_controls(line: &str) -> bool {
+    if line.is_ascii() {
+        let control = |octet: u8| octet.is_ascii_control() && octet != b'\t';
+        line.bytes().fold(false, |any, octet| any | control(octet))
+    } else {
+        line.chars().any(|c| c.is_control() && c != '\t')
+    }
+}
+
+/// A word in upper case, for comparison with the known ones; empty where it is longer than any of them.
+struct Upper {
+    octets: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl Upper {
+    /// That of `SMTPUTF8`.
+    const LONGEST: usize = 8;
+
+    fn of(word: &str) -> Self {
+        let mut octets = [0; Self::LONGEST];
+        let length = if word.len() <= octets.len() {
+            word.len()
+        } else {
+            0
+        };
+        octets[..length].copy_from_slice(&word.as_bytes()[..length]);
+        octets.make_ascii_uppercase();
+        Self { octets, length }
+    }
+
+    fn as_str(&self) -> &str {
+        // What was a text in lower case is one in upper case.
+        std::str::from_utf8(&self.octets[..self.length]).unwrap_or_default()
     }
 }
 
@@ -225,7 +273,7 @@ fn mail(text: &str) -> Result<Mail, SyntaxError> {
         envid: None,
     };
     for (keyword, value) in parameters(rest)? {
-        match (keyword.to_ascii_uppercase().as_str(), value) {
+        match (Upper::of(keyword).as_str(), value) {
             ("SIZE", Some(value)) => once(&mut mail.size, size(value)?)?,
             ("BODY", Some(value)) => once(&mut mail.body, body(value)?)?,
             ("SMTPUTF8", None) if mail.charset == Charset::Ascii => mail.charset = Charset::Utf8,
@@ -247,7 +295,7 @@ fn rcpt(text: &str) -> Result<Recipient, SyntaxError> {
         orcpt: None,
     };
     for (keyword, value) in parameters(rest)? {
-        match (keyword.to_ascii_uppercase().as_str(), value) {
+        match (Upper::of(keyword).as_str(), value) {
             ("NOTIFY", Some(value)) => once(&mut recipient.notify, notify(value)?)?,
             ("ORCPT", Some(value)) => once(&mut recipient.orcpt, orcpt(value)?)?,
             ("NOTIFY" | "ORCPT", None) => return Err(SyntaxError::Value),
@@ -274,18 +322,16 @@ fn bdat(text: &str) -> Result<Chunk, SyntaxError> {
 }
 
 /// The `KEYWORD[=value]` words behind a path; a blank must stand before the first.
-fn parameters(rest: &str) -> Result<Vec<(&str, Option<&str>)>, SyntaxError> {
+fn parameters(rest: &str) -> Result<impl Iterator<Item = (&str, Option<&str>)>, SyntaxError> {
     if !rest.is_empty() && !rest.starts_with([' ', '\t']) {
         return Err(SyntaxError::Arguments("a blank behind the address"));
     }
-    let word = |word: &'_ str| -> Option<usize> { word.find('=') };
     Ok(rest
         .split_ascii_whitespace()
-        .map(|text| match word(text) {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        })
-        .collect())
+        .map(|word| match word.split_once('=') {
+            Some((keyword, value)) => (keyword, Some(value)),
+            None => (word, None),
+        }))
 }
 
 /// RFC 5321 §4.1.1.11: a parameter stands once.

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memchr;
+
 /// Lines of one reply.
 const MAX_LINES: usize = 100;
 /// Octets of one reply's texts.
@@ -130,13 +132,18 @@ impl Reply {
     /// Writes the reply as it goes over the wire.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let code = digits_of(self.code);
-        let mut lines = self.lines().peekable();
-        while let Some(line) = lines.next() {
+        let mut write = |behind: u8, line: &[u8]| {
             out.extend_from_slice(&code);
-            out.push(if lines.peek().is_some() { b'-' } else { b' ' });
+            out.push(behind);
             out.extend_from_slice(line);
             out.extend_from_slice(b"\r\n");
+        };
+        let mut rest = self.text();
+        while let Some(at) = memchr(b'\n', rest) {
+            write(b'-', &rest[..at]);
+            rest = &rest[at + 1..];
         }
+        write(b' ', rest);
     }
 
     /// Code and enhanced code, such as `550 5.1.1`: what may be logged.

@@ -11,6 +11,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::name::Destination;
 use crate::smtp::capabilities::{Capabilities, Extension};
 use crate::smtp::command::{Charset, Chunk, Command, Mail, Recipient, SyntaxError};
@@ -141,7 +143,7 @@ struct Transaction {
     mail: Mail,
     accepted: usize,
     pending: usize,
-    destinations: Vec<Destination>,
+    destinations: SmallVec<[Destination; 1]>,
     content: Content,
 }
 
@@ -348,7 +350,7 @@ impl Session {
             mail,
             accepted: 0,
             pending: 0,
-            destinations: Vec::new(),
+            destinations: SmallVec::new(),
             content: Content::NotBegun,
         });
         Action::Reply(Reply::fixed(250, "2.1.0 Ok"))

@@ -231,3 +231,40 @@ proptest! {
         prop_assert_eq!(one_chunk(&data), chunk.into_bytes());
     }
 }
+
+/// A message of many blocks, most of which are plain.
+fn long_text() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop_oneof![
+        20 => "[a-z. ]{70}\r\n",
+        2 => "[.\r\na]{0,4}",
+        2 => Just("\r\n..\r\n".to_owned()),
+    ];
+    prop::collection::vec(line, 0..40).prop_map(|lines| lines.concat().into_bytes())
+}
+
+/// What comes of `input` in pieces of `size`: octets taken, why it stopped, dots that do not count.
+fn scan_by(
+    input: &[u8],
+    size: usize,
+    mode: fn(&mut DataScanner, &[u8]) -> Scan,
+) -> (usize, Status, u64) {
+    let mut scanner = DataScanner::default();
+    let mut taken = 0;
+    for piece in input.chunks(size) {
+        let scan = mode(&mut scanner, piece);
+        taken += scan.taken;
+        if scan.status != Status::More {
+            return (taken, scan.status, scanner.stuffing());
+        }
+    }
+    (taken, Status::More, scanner.stuffing())
+}
+
+proptest! {
+    #[test]
+    fn whole_blocks_come_to_the_same_as_single_octets(text in long_text(), size in 1_usize..4000) {
+        for mode in [DataScanner::scan, DataScanner::drain] {
+            prop_assert_eq!(scan_by(&text, size, mode), scan_by(&text, 1, mode));
+        }
+    }
+}
