@@ -52,28 +52,30 @@ fn canonical(text: &str) -> Result<Arc<str>, NameError> {
         return Err(NameError::TooLong);
     }
     let ascii = if !text.is_ascii() {
-        Cow::Owned(idna::domain_to_ascii(text).map_err(|_| NameError::Idna)?)
-    } else if text.bytes().any(|octet| octet.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase())
+        idna::domain_to_ascii(text)
+            .map_err(|_| NameError::Idna)?
+            .into()
+    } else if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        text.to_ascii_lowercase().into()
     } else {
         Cow::Borrowed(text)
     };
     if ascii.len() > MAX_NAME {
         return Err(NameError::TooLong);
     }
-    for label in ascii.split('.') {
+    for label in ascii.as_bytes().split(|b| *b == b'.') {
         if label.is_empty() || label.len() > MAX_LABEL {
             return Err(NameError::Label);
         }
         // `_` is not a host name character, yet MX hosts with it exist and resolve.
         if !label
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         {
             return Err(NameError::Character);
         }
     }
-    Ok(Arc::from(&*ascii))
+    Ok(ascii.into())
 }
 
 macro_rules! name_type {

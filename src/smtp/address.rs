@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use memchr::{memchr2, memchr3};
-
 use crate::name::Destination;
 
 /// Octets of a path. RFC 5321 §4.5.3.1.3 asks for 256; internationalized addresses are longer.
@@ -112,12 +110,9 @@ pub fn forward_path(text: &str) -> Result<(Mailbox, &str), PathError> {
 /// Finds the `>` that ends the path: not one inside a quoted string.
 fn bracketed(text: &str) -> Result<(&str, &str), PathError> {
     let inner = text.strip_prefix('<').ok_or(PathError::Syntax)?;
-    let end = match memchr3(b'>', b'"', b'\\', inner.as_bytes()) {
-        Some(at) if inner[at..].starts_with('>') => Some(at),
-        _ => outside_quotes(inner)
-            .find(|(_, c)| *c == '>')
-            .map(|(at, _)| at),
-    };
+    let end = outside_quotes(inner)
+        .find(|(_, octet)| *octet == b'>')
+        .map(|(at, _)| at);
     let end = end.ok_or(PathError::Syntax)?;
     if end > MAX_PATH {
         return Err(PathError::TooLong);
@@ -127,16 +122,13 @@ fn bracketed(text: &str) -> Result<(&str, &str), PathError> {
 
 fn mailbox(path: &str) -> Result<Mailbox, PathError> {
     let text = without_source_route(path)?;
-    let at = if is_quoted(text) {
-        outside_quotes(text)
-            .filter(|(_, c)| *c == '@')
-            .last()
-            .map(|(at, _)| at)
-    } else {
-        text.rfind('@')
+    let at = outside_quotes(text)
+        .filter(|(_, octet)| *octet == b'@')
+        .last();
+    let (local, domain) = match at {
+        Some((at, _)) => (&text[..at], &text[at + 1..]),
+        None => return Err(PathError::NoDomain),
     };
-    let at = at.ok_or(PathError::NoDomain)?;
-    let (local, domain) = (&text[..at], &text[at + 1..]);
     if domain.is_empty() {
         return Err(PathError::NoDomain);
     }
@@ -163,34 +155,28 @@ fn without_source_route(path: &str) -> Result<&str, PathError> {
 /// A quoted string, or text without blanks, brackets and controls. Looser than RFC 5321's dot-string, as
 /// every MTA is: only the destination may judge a local part.
 fn is_local_part(local: &str) -> bool {
-    if local.chars().any(char::is_control) {
-        return false;
-    }
     if let Some(inner) = local.strip_prefix('"') {
         // The closing quote is there and is the end: outside the quotes nothing else is left.
-        return inner.ends_with('"') && outside_quotes(local).next().is_none();
+        return inner.ends_with('"')
+            && outside_quotes(local).next().is_none()
+            && !local.contains(char::is_control);
     }
-    let is_odd = |octet| matches!(octet, b' ' | b'<' | b'>' | b'"' | b'\\');
-    !local.bytes().any(is_odd)
+    !local.contains(|c: char| matches!(c, ' ' | '<' | '>' | '"' | '\\') || c.is_control())
 }
 
-/// Whether some of the text may be quoted.
-fn is_quoted(text: &str) -> bool {
-    memchr2(b'"', b'\\', text.as_bytes()).is_some()
-}
-
-/// The characters outside quoted strings, with their places. The quotes themselves are not among them.
-fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
+/// The octets outside quoted strings, with their places. The quotes themselves are not among them. What
+/// counts here is ASCII, so no octet of another character is taken for it.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, u8)> {
     let mut quoted = false;
     let mut escaped = false;
-    text.char_indices().filter(move |(_, c)| {
+    text.bytes().enumerate().filter(move |(_, octet)| {
         if escaped {
             escaped = false;
             return !quoted;
         }
-        match c {
-            '\\' => escaped = true,
-            '"' => {
+        match octet {
+            b'\\' => escaped = true,
+            b'"' => {
                 quoted = !quoted;
                 return false;
             }
@@ -202,7 +188,36 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What [`outside_quotes`] says, character by character.
+    fn characters_outside_quotes(text: &str) -> Vec<(usize, char)> {
+        let (mut quoted, mut escaped) = (false, false);
+        let mut outside = Vec::new();
+        for (at, c) in text.char_indices() {
+            let quote = c == '"' && !escaped;
+            quoted ^= quote;
+            escaped = c == '\\' && !escaped;
+            if !quoted && !quote {
+                outside.push((at, c));
+            }
+        }
+        outside
+    }
+
+    proptest! {
+        #[test]
+        fn octets_outside_quotes_are_those_of_the_characters(text in "[a@>\"\\\\ü漢]{0,12}") {
+            let octets: Vec<_> = outside_quotes(&text).map(|(at, _)| at).collect();
+            let want: Vec<_> = characters_outside_quotes(&text)
+                .iter()
+                .flat_map(|(at, c)| *at..*at + c.len_utf8())
+                .collect();
+            prop_assert_eq!(octets, want);
+        }
+    }
 
     #[test]
     fn recipients_parse() {

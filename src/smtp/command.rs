@@ -176,7 +176,7 @@ impl SyntaxError {
 /// Reads one line without its CRLF.
 pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
     let line = std::str::from_utf8(line).map_err(|_| SyntaxError::Characters)?;
-    if has_controls(line) {
+    if has_control(line) {
         return Err(SyntaxError::Characters);
     }
     let line = line.trim_ascii_end();
@@ -215,41 +215,36 @@ pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
     }
 }
 
-/// Control characters, TAB excepted: a line for an MX must not have any.
-fn has_controls(line: &str) -> bool {
+/// A control character other than TAB, be it one of ASCII or one of U+0080 to U+009F.
+fn has_control(line: &str) -> bool {
     if line.is_ascii() {
-        let control = |octet: u8| octet.is_ascii_control() && octet != b'\t';
-        line.bytes().fold(false, |any, octet| any | control(octet))
+        line.bytes().any(|b| b.is_ascii_control() && b != b'\t')
     } else {
         line.chars().any(|c| c.is_control() && c != '\t')
     }
 }
 
-/// A word in upper case, for comparison with the known ones; empty where it is longer than any of them.
+/// A word in upper case, to be looked up in a table. A word longer than any in a table is empty.
 struct Upper {
-    octets: [u8; Self::LONGEST],
+    letters: [u8; Self::LONGEST],
     length: usize,
 }
 
 impl Upper {
-    /// That of `SMTPUTF8`.
-    const LONGEST: usize = 8;
+    /// `BINARYMIME`.
+    const LONGEST: usize = 10;
 
     fn of(word: &str) -> Self {
-        let mut octets = [0; Self::LONGEST];
-        let length = if word.len() <= octets.len() {
-            word.len()
-        } else {
-            0
-        };
-        octets[..length].copy_from_slice(&word.as_bytes()[..length]);
-        octets.make_ascii_uppercase();
-        Self { octets, length }
+        let mut letters = [0; Self::LONGEST];
+        let room = letters.get_mut(..word.len()).unwrap_or_default();
+        room.copy_from_slice(&word.as_bytes()[..room.len()]);
+        room.make_ascii_uppercase();
+        let length = room.len();
+        Self { letters, length }
     }
 
     fn as_str(&self) -> &str {
-        // What was a text in lower case is one in upper case.
-        std::str::from_utf8(&self.octets[..self.length]).unwrap_or_default()
+        std::str::from_utf8(&self.letters[..self.length]).unwrap_or_default()
     }
 }
 
@@ -326,12 +321,11 @@ fn parameters(rest: &str) -> Result<impl Iterator<Item = (&str, Option<&str>)>, 
     if !rest.is_empty() && !rest.starts_with([' ', '\t']) {
         return Err(SyntaxError::Arguments("a blank behind the address"));
     }
-    Ok(rest
-        .split_ascii_whitespace()
-        .map(|word| match word.split_once('=') {
-            Some((keyword, value)) => (keyword, Some(value)),
-            None => (word, None),
-        }))
+    let words = rest.split_ascii_whitespace();
+    Ok(words.map(|word| match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    }))
 }
 
 /// RFC 5321 §4.1.1.11: a parameter stands once.
@@ -353,7 +347,7 @@ fn size(value: &str) -> Result<u64, SyntaxError> {
 }
 
 fn body(value: &str) -> Result<Body, SyntaxError> {
-    match value.to_ascii_uppercase().as_str() {
+    match Upper::of(value).as_str() {
         "7BIT" => Ok(Body::SevenBit),
         "8BITMIME" => Ok(Body::EightBitMime),
         "BINARYMIME" => Err(SyntaxError::BinaryMime),

@@ -90,6 +90,9 @@ fn what_is_no_command_says_why() {
     bad("", "500 5.5.2");
     bad("FOO", "500 5.5.2");
     bad("NOOP a\0b", "500 5.5.2");
+    bad("NOOP a\u{80}b", "500 5.5.2");
+    bad("NOOP a\u{9f}b", "500 5.5.2");
+    bad("STARTTLSANDMORE", "500 5.5.2");
     bad("EHLO", "501 5.5.4");
     bad("DATA now", "501 5.5.4");
     bad("BDAT", "521 5.5.4");

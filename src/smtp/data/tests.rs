@@ -232,39 +232,112 @@ proptest! {
     }
 }
 
-/// A message of many blocks, most of which are plain.
-fn long_text() -> impl Strategy<Value = Vec<u8>> {
-    let line = prop_oneof![
-        20 => "[a-z. ]{70}\r\n",
-        2 => "[.\r\na]{0,4}",
-        2 => Just("\r\n..\r\n".to_owned()),
-    ];
-    prop::collection::vec(line, 0..40).prop_map(|lines| lines.concat().into_bytes())
-}
-
-/// What comes of `input` in pieces of `size`: octets taken, why it stopped, dots that do not count.
-fn scan_by(
-    input: &[u8],
-    size: usize,
-    mode: fn(&mut DataScanner, &[u8]) -> Scan,
-) -> (usize, Status, u64) {
-    let mut scanner = DataScanner::default();
-    let mut taken = 0;
-    for piece in input.chunks(size) {
-        let scan = mode(&mut scanner, piece);
-        taken += scan.taken;
-        if scan.status != Status::More {
-            return (taken, scan.status, scanner.stuffing());
+/// What [`DataScanner`] finds when it walks every octet: how much it took, why it stopped, its state.
+fn walked(input: &[u8], bare: Bare) -> (usize, Status, Place, u64) {
+    let (mut place, mut stuffing) = (Place::default(), 0);
+    for (at, octet) in input.iter().enumerate() {
+        match step(place, *octet) {
+            Step::Bare(_) if bare == Bare::Stops => {
+                return (at, Status::BareNewline, place, stuffing);
+            }
+            Step::End => return (at + 1, Status::End, Place::default(), stuffing),
+            Step::To(to) | Step::Bare(to) => {
+                stuffing += u64::from(to == Place::Dot);
+                place = to;
+            }
         }
     }
-    (taken, Status::More, scanner.stuffing())
+    (input.len(), Status::More, place, stuffing)
+}
+
+/// The same, piece by piece, blocks and all.
+fn scanned(input: &[u8], cuts: &[usize], bare: Bare) -> (usize, Status, Place, u64) {
+    let mut scanner = DataScanner::default();
+    let (mut taken, mut status) = (0, Status::More);
+    for cut in cuts.iter().copied().chain([input.len()]) {
+        let scan = scanner.run(&input[taken..cut.min(input.len())], bare);
+        taken += scan.taken;
+        status = scan.status;
+        if status != Status::More {
+            break;
+        }
+    }
+    (taken, status, scanner.place, scanner.stuffing)
+}
+
+/// Whether `content` has a CR or LF that stands alone, by the rule itself.
+fn has_bare_newline(content: &[u8]) -> bool {
+    (0..content.len()).any(|at| match content[at] {
+        b'\r' => content.get(at + 1) != Some(&b'\n'),
+        b'\n' => at == 0 || content[at - 1] != b'\r',
+        _ => false,
+    })
+}
+
+/// Long text of lines that are mostly as they should be, with something odd here and there.
+fn lines_with_oddities() -> impl Strategy<Value = Vec<u8>> {
+    let good = "[.a]{0,3}[a. ]{0,200}\r\n".prop_map(String::into_bytes);
+    let odd = prop_oneof![
+        prop::sample::select(vec![
+            "\r",
+            "\n",
+            ".",
+            "\r\n",
+            "\n.",
+            "\r.",
+            "\r\n.",
+            "\r\n.\r",
+            "\r\n.\r\n"
+        ])
+        .prop_map(|odd| odd.as_bytes().to_vec()),
+        newline_soup(),
+        "[a.]{0,600}".prop_map(String::into_bytes),
+    ];
+    prop::collection::vec(prop_oneof![6 => good, 1 => odd], 0..30)
+        .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
     #[test]
-    fn whole_blocks_come_to_the_same_as_single_octets(text in long_text(), size in 1_usize..4000) {
-        for mode in [DataScanner::scan, DataScanner::drain] {
-            prop_assert_eq!(scan_by(&text, size, mode), scan_by(&text, 1, mode));
+    fn blocks_find_what_a_walk_finds(
+        text in lines_with_oddities(),
+        mut cuts in prop::collection::vec(0_usize..3000, 0..4),
+    ) {
+        cuts.sort_unstable();
+        for bare in [Bare::Stops, Bare::Passes] {
+            prop_assert_eq!(scanned(&text, &cuts, bare), walked(&text, bare));
+        }
+    }
+
+    #[test]
+    fn a_guard_catches_every_newline_alone(text in lines_with_oddities(), cut in 0_usize..3000) {
+        let (head, tail) = text.split_at(cut.min(text.len()));
+        let mut guard = ChunkGuard::default();
+        let clean = guard.scan(head).is_ok() && guard.scan(tail).is_ok() && guard.finish().is_ok();
+        prop_assert_eq!(clean, !has_bare_newline(&text));
+    }
+}
+
+#[test]
+fn an_oddity_is_found_wherever_it_stands_in_a_block() {
+    for odd in [
+        &b"\r"[..],
+        b"\n",
+        b".",
+        b"\n.",
+        b"\r.",
+        b"\r\n.",
+        b"\r\n.\r\n",
+    ] {
+        for before in 0..=2 * BLOCK + 2 {
+            let text = [&vec![b'a'; before], odd, &[b'a'; 3 * BLOCK]].concat();
+            for bare in [Bare::Stops, Bare::Passes] {
+                assert_eq!(
+                    scanned(&text, &[], bare),
+                    walked(&text, bare),
+                    "{before} {odd:?}"
+                );
+            }
         }
     }
 }
