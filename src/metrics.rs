@@ -423,7 +423,9 @@ impl Observer for Metrics {
             Event::Refused(listener, refusal) => self.refused(listener.label(), refusal),
             Event::Lookup { result, elapsed } => {
                 self.lookups.of(MX, result.label()).inc();
-                self.lookup_seconds.observe(elapsed.as_secs_f64());
+                if let Some(elapsed) = elapsed {
+                    self.lookup_seconds.observe(elapsed.as_secs_f64());
+                }
             }
             Event::TlsaLookup(result) => self.lookups.of(DANE, result.label()).inc(),
             Event::MtaStsLookup(result) => self.lookups.of(MTA_STS, result.label()).inc(),

@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -31,7 +30,7 @@ impl Table for GateTable {
         let question = (attributes, key.into());
         let at = gate.moment();
         if let Some((answer, decision)) = gate.answers.known(&question, at) {
-            gate.count_lookups(&decision.facts, Duration::ZERO);
+            gate.count_lookups(&decision.facts, None);
             count_and_log(&decision.facts.next_hop, &decision, &answer);
             return Asked::Known(answer);
         }

@@ -231,7 +231,7 @@ fn sessions_attempts_and_handshakes_are_counted() {
             Event::Refused(Ingress::Lmtp, Refusal::TooBig),
             Event::Lookup {
                 result: LookupResult::Found,
-                elapsed: second,
+                elapsed: Some(second),
             },
             Event::Waited(second),
             Event::Connected(second),

@@ -257,8 +257,8 @@ pub enum Event<'a> {
     Lookup {
         /// How it went.
         result: LookupResult,
-        /// How long it took.
-        elapsed: Duration,
+        /// How long it took; none where it was known from a moment ago.
+        elapsed: Option<Duration>,
     },
     /// The TLSA records of one host were looked up.
     TlsaLookup(LookupResult),

@@ -10,11 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::net::stream::{Socket, Wire};
 use crate::policy::outcome::{Event, Ingress};
 use crate::policy::refusal::Refusal;
-use crate::proxy::gate::Gate;
+use crate::proxy::gate::{Gate, SessionGate};
 use crate::proxy::session::{Driver, Transaction};
 use crate::proxy::settings::{Listener, MtaTls};
 use crate::smtp::session::{Flavour, Session, Settings as SessionSettings, StartTls};
@@ -35,7 +36,7 @@ pub async fn serve(
     let doorman = Doorman {
         listener,
         gates,
-        draining: draining.clone(),
+        stop: CancellationToken::new(),
     };
     let mut sessions = JoinSet::new();
     loop {
@@ -52,6 +53,7 @@ pub async fn serve(
         }
     }
     drop(socket);
+    doorman.stop.cancel();
     let drain = doorman.gates.load().settings.timeouts.drain;
     let finished = timeout(drain, async {
         while sessions.join_next().await.is_some() {}
@@ -67,14 +69,14 @@ pub async fn serve(
 }
 
 /// Waits until waxseal is told to stop. Nobody left to tell it is the same.
-pub(super) async fn order_to_stop(draining: &mut watch::Receiver<bool>) {
+async fn order_to_stop(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
 }
 
 struct Doorman {
     listener: Listener,
     gates: Arc<ArcSwap<Gate>>,
-    draining: watch::Receiver<bool>,
+    stop: CancellationToken,
 }
 
 impl Doorman {
@@ -127,7 +129,7 @@ impl Doorman {
         let settings = session_settings(&gate, self.listener.kind, starttls);
         Driver {
             gates: Arc::clone(&self.gates),
-            gate,
+            gate: Arc::new(gate),
             ingress: self.listener.kind,
             client,
             chooser: self.listener.chooser.clone(),
@@ -135,7 +137,7 @@ impl Doorman {
             wire: Wire::new(Socket::Plain(stream)),
             session: Session::new(Arc::new(settings)),
             tls,
-            draining: self.draining.clone(),
+            stop: self.stop.child_token(),
             output: Vec::new(),
             burst: Vec::new(),
             transaction: Transaction::default(),
@@ -171,12 +173,12 @@ async fn turn_away(stream: TcpStream, refusal: Refusal) {
 
 /// Counts a session for as long as it lives, also when it is cut off.
 struct Open {
-    gate: Arc<Gate>,
+    gate: SessionGate,
     kind: Ingress,
 }
 
 impl Open {
-    fn new(gate: Arc<Gate>, kind: Ingress) -> Self {
+    fn new(gate: SessionGate, kind: Ingress) -> Self {
         gate.observer.record(Event::SessionOpened(kind));
         Self { gate, kind }
     }

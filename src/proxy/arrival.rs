@@ -18,7 +18,6 @@ use crate::policy::facts::Addresses;
 use crate::policy::failure::{Failure, Fault, Unreached};
 use crate::policy::outcome::{Event, Untouched};
 use crate::policy::refusal::Refusal;
-use crate::proxy::accept::order_to_stop;
 use crate::proxy::chosen::Chosen;
 use crate::proxy::session::{Driver, Farewell, Step, Transaction};
 use crate::proxy::settings::Chooser;
@@ -83,7 +82,7 @@ impl Driver {
         let greeting = tokio::select! {
             biased;
             greeting = greeting => greeting,
-            () = order_to_stop(&mut self.draining) => return Err(Farewell::Say(Refusal::Draining)),
+            () = self.stop.cancelled() => return Err(Farewell::Say(Refusal::Draining)),
             early = self.wire.fill(LINES, patience) => {
                 early?;
                 return Err(Farewell::Say(Refusal::NotSmtp));

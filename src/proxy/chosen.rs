@@ -200,7 +200,7 @@ impl Gate {
         let judged = claims.authorize(line.channel(), chosen.0.target.ip(), self.clock.now());
         self.forget_in_doubt(&line, judged.as_ref().ok().map(|(_, word)| word));
         let ready = self.noted(chosen, claims, line, judged).await.ok()?;
-        if ready.link().would_block.is_some() {
+        if ready.would_block() {
             ready.quit();
             return None;
         }
@@ -223,7 +223,7 @@ impl Gate {
         match judged {
             Ok((claim, authorized)) => {
                 let peer = chosen.peer(claim.host.clone());
-                Ok(line.ready(peer, authorized, &claim.requirement))
+                Ok(line.ready(&peer, authorized, &claim.requirement))
             }
             Err(failure) => {
                 line.dialogue.quit();

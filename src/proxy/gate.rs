@@ -59,6 +59,10 @@ pub struct Gate {
     pub observer: Arc<dyn Observer>,
 }
 
+/// The gate of one session, in an `Arc` of its own: the legs of its messages share it, and do not all count on one
+/// counter with those of every other session.
+pub type SessionGate = Arc<Arc<Gate>>;
+
 impl Gate {
     /// Decides about mail from `sender` to `destination`, or finds what was decided a moment ago.
     pub async fn decide(
@@ -66,14 +70,15 @@ impl Gate {
         destination: &Destination,
         sender: Option<&Domain>,
     ) -> Arc<Decision> {
-        let started = Instant::now();
         let at = self.moment();
         let question = (destination.clone(), sender.cloned());
-        let decision = match self.decisions.known(&question, at) {
-            Some(decision) => decision,
-            None => self.decide_and_keep(question, at).await,
-        };
-        self.count_lookups(&decision.facts, started.elapsed());
+        if let Some(decision) = self.decisions.known(&question, at) {
+            self.count_lookups(&decision.facts, None);
+            return decision;
+        }
+        let started = Instant::now();
+        let decision = self.decide_and_keep(question, at).await;
+        self.count_lookups(&decision.facts, Some(started.elapsed()));
         decision
     }
 
@@ -179,8 +184,9 @@ impl Gate {
         self.discover.destination(destination, scope).await
     }
 
-    /// Counts what a decision rests on, for whoever asked for it.
-    pub fn count_lookups(&self, facts: &Facts, elapsed: Duration) {
+    /// Counts what a decision rests on, for whoever asked for it; and how long that took, unless it was found out a
+    /// moment ago.
+    pub fn count_lookups(&self, facts: &Facts, elapsed: Option<Duration>) {
         if let Hosts::Known(hosts) = &facts.hosts {
             for result in hosts.iter().filter_map(tlsa_result) {
                 self.observer.record(Event::TlsaLookup(result));

@@ -18,7 +18,7 @@ use crate::policy::outcome::{End, Event, Ingress, Link, Outcome};
 use crate::policy::verdict::{Policy, Verdict};
 use crate::proxy::admission::Company;
 use crate::proxy::chosen::Chosen;
-use crate::proxy::gate::Gate;
+use crate::proxy::gate::SessionGate;
 use crate::proxy::opener::{Patience, Stop};
 use crate::proxy::settings::SealReply;
 use crate::proxy::trail::Trail;
@@ -41,7 +41,7 @@ pub(super) async fn of_each<'a, A: Future>(
 /// One leg.
 pub(super) struct Leg {
     id: DeliveryId,
-    gate: Arc<Gate>,
+    gate: SessionGate,
     ingress: Ingress,
     /// Where the MX is the MTA's choice; none where it is waxseal's.
     chosen: Option<Chosen>,
@@ -75,7 +75,7 @@ enum State {
 impl Leg {
     /// A leg to `destination`.
     pub(super) fn new(
-        gate: Arc<Gate>,
+        gate: SessionGate,
         ingress: Ingress,
         chosen: Option<Chosen>,
         destination: Destination,

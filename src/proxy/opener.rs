@@ -292,7 +292,7 @@ impl Gate {
         };
         let target = attempt.target();
         let (line, authorized) = self.pool.take(target, requirement, &self.settings, judge)?;
-        Some(line.ready(peer.clone(), authorized, requirement))
+        Some(line.ready(peer, authorized, requirement))
     }
 
     async fn begin(

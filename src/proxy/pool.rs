@@ -182,7 +182,7 @@ impl Pool {
             }
         };
         for resting in passed_over.into_iter().rev() {
-            self.put(resting);
+            self.put(resting, |_| ());
         }
         if found.is_some() {
             self.count(PoolEvent::Reused);
@@ -202,28 +202,32 @@ impl Pool {
         if line.dialogue.is_closing() || used_up || settings.idle.is_zero() {
             return line.dialogue.quit();
         }
-        let in_the_way = self.lock().in_the_way(line.dialogue.target(), settings);
-        self.end(in_the_way);
-        let place = line.dialogue.place.clone();
-        self.put(Resting {
+        let (target, place) = (line.dialogue.target(), line.dialogue.place.clone());
+        let resting = Resting {
             line,
             name: Arc::clone(name),
             since: Instant::now(),
-        });
+        };
+        let in_the_way = self.put(resting, |idle| idle.in_the_way(target, settings));
+        self.end(in_the_way);
         if let Some(place) = place {
             place.idles();
         }
     }
 
-    fn put(&self, resting: Resting) {
+    /// Puts a connection to the others, once there is room for it, and tells what had to go.
+    fn put<T>(&self, resting: Resting, make_room: impl FnOnce(&mut Idle) -> T) -> T {
         let mut idle = self.lock();
+        let gone = make_room(&mut idle);
         if idle.closed {
             drop(idle);
-            return resting.line.dialogue.quit();
+            resting.line.dialogue.quit();
+            return gone;
         }
         idle.put(resting);
         drop(idle);
         self.count(PoolEvent::Came);
+        gone
     }
 
     /// Ends all connections to an MX that has said 421.

@@ -10,19 +10,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use smallvec::SmallVec;
-use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
 
 use crate::name::Destination;
 use crate::net::stream::{LINES, Wire, WireError, trim_line};
 use crate::policy::outcome::{Event, Ingress};
 use crate::policy::refusal::Refusal;
-use crate::proxy::accept::order_to_stop;
 use crate::proxy::admission::Company;
 use crate::proxy::caps::Caps;
 use crate::proxy::chosen::Chosen;
 use crate::proxy::content::{Content, Taken, swallow};
-use crate::proxy::gate::Gate;
+use crate::proxy::gate::{Gate, SessionGate};
 use crate::proxy::leg::{Leg, of_each};
 use crate::proxy::settings::Chooser;
 use crate::proxy::transaction::{Follows, Replies};
@@ -36,7 +35,7 @@ mod starttls;
 pub struct Driver {
     /// The gate as it is now; a transaction keeps the one that it began with.
     pub(super) gates: Arc<ArcSwap<Gate>>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) gate: SessionGate,
     pub(super) ingress: Ingress,
     pub(super) client: SocketAddr,
     pub(super) chooser: Chooser,
@@ -45,8 +44,8 @@ pub struct Driver {
     pub(super) wire: Wire,
     pub(super) session: Session,
     pub(super) tls: Option<Arc<ServerConfig>>,
-    /// True once waxseal is stopping.
-    pub(super) draining: watch::Receiver<bool>,
+    /// Cancelled once waxseal is stopping. It is the session's own: it waits for every line.
+    pub(super) stop: CancellationToken,
     pub(super) output: Vec<u8>,
     pub(super) burst: Vec<Pending>,
     pub(super) transaction: Transaction,
@@ -234,7 +233,7 @@ impl Driver {
         }
         tokio::select! {
             biased;
-            () = order_to_stop(&mut self.draining) => Err(Farewell::Say(Refusal::Draining)),
+            () = self.stop.cancelled() => Err(Farewell::Say(Refusal::Draining)),
             filled = self.wire.fill(most, idle) => Ok(filled?),
         }
     }
@@ -250,7 +249,10 @@ impl Driver {
             return;
         };
         if self.transaction.legs.is_empty() {
-            self.gate = self.gates.load_full();
+            let now = self.gates.load();
+            if !Arc::ptr_eq(&*self.gate, &*now) {
+                self.gate = Arc::new(Arc::clone(&now));
+            }
         }
         for pending in &burst {
             if let Pending::Asked(recipient) = pending {

@@ -105,12 +105,12 @@ enum Body {
 impl Ready {
     /// Sends MAIL FROM and the first recipients. An error tells which connection it was, and why.
     pub(super) async fn begin(
-        self,
+        mut self,
         timeouts: &Timeouts,
         envelope: &Envelope<'_>,
     ) -> Result<Begun, (Arc<Link>, NotBegun)> {
         let mut transaction = Box::new(Transaction {
-            link: Arc::new(self.link()),
+            link: self.link(),
             line: self.line,
             timeouts: timeouts.clone(),
             announced: envelope.mail.size,

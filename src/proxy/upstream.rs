@@ -46,6 +46,8 @@ pub struct Settled {
     pub(super) since: Instant,
     /// Messages that it was used for.
     pub(super) messages: usize,
+    /// What it was for the last of them.
+    pub(super) link: Option<Arc<Link>>,
 }
 
 /// What an MX still thinks of when a transaction is over.
@@ -71,11 +73,13 @@ impl Settled {
     /// The connection, for a message that `authorized` lets it carry to `peer`.
     pub(super) fn ready(
         mut self: Box<Self>,
-        peer: Peer,
+        peer: &Peer,
         authorized: Authorized,
         requirement: &Arc<Requirement>,
     ) -> Ready {
-        self.dialogue.peer = peer;
+        if self.dialogue.peer != *peer {
+            self.dialogue.peer = peer.clone();
+        }
         Ready::new(self, authorized, requirement)
     }
 
@@ -98,6 +102,7 @@ impl Greeted {
             remembers: Remembers::Nothing,
             since: Instant::now(),
             messages: 0,
+            link: None,
         })
     }
 }
@@ -135,20 +140,48 @@ impl Ready {
         }
     }
 
-    /// What the connection is, for the outcome and the seal.
-    pub fn link(&self) -> Link {
+    /// What the connection is, for the outcome and the seal; the same as for the message before where nothing has
+    /// changed since.
+    pub(super) fn link(&mut self) -> Arc<Link> {
+        let link = match self.line.link.take() {
+            Some(link) if self.is_still(&link) => link,
+            _ => Arc::new(self.link_anew()),
+        };
+        self.line.link = Some(Arc::clone(&link));
+        link
+    }
+
+    /// Whether it is only let through because its rule observes.
+    pub(super) fn would_block(&self) -> bool {
+        self.authorized.would_block().is_some()
+    }
+
+    /// A requirement is that of one host of one decision.
+    fn is_still(&self, link: &Link) -> bool {
+        Arc::ptr_eq(&link.requirement, &self.requirement)
+            && link.seal == self.seal()
+            && link.tlsa.as_ref() == self.authorized.tlsa()
+            && link.would_block.as_ref() == self.authorized.would_block()
+            && link.tested.as_ref() == self.authorized.tested()
+    }
+
+    fn seal(&self) -> Seal {
+        match &self.line.handshake {
+            Err(why) => Seal::Open(*why),
+            Ok(handshake) => Seal::Tls {
+                version: handshake.version,
+                cipher: handshake.cipher,
+                key_exchange: handshake.key_exchange,
+                authentication: self.authorized.authentication(),
+            },
+        }
+    }
+
+    fn link_anew(&self) -> Link {
         Link {
             host: self.line.dialogue.peer.host.clone(),
             address: self.line.dialogue.peer.address,
-            seal: match &self.line.handshake {
-                Err(why) => Seal::Open(*why),
-                Ok(handshake) => Seal::Tls {
-                    version: handshake.version,
-                    cipher: handshake.cipher,
-                    key_exchange: handshake.key_exchange,
-                    authentication: self.authorized.authentication(),
-                },
-            },
+            seal: self.seal(),
             handshake: self.line.handshake.as_ref().ok().cloned(),
             requirement: Arc::clone(&self.requirement),
             tlsa: self.authorized.tlsa().cloned(),
@@ -381,6 +414,7 @@ impl Gate {
             remembers: Remembers::Nothing,
             since: Instant::now(),
             messages: 0,
+            link: None,
         }))
     }
 

@@ -86,7 +86,7 @@ async fn begun_with(offers: Capabilities) -> (Transaction, TcpStream) {
     };
     let mut mx = accepted.unwrap().0;
     mx.write_all(b"250 Ok\r\n250 Ok\r\n").await.unwrap();
-    let ready = line.ready(peer, authorized, &requirement);
+    let ready = line.ready(&peer, authorized, &requirement);
     let begun = ready.begin(&timeouts(), &envelope).await.unwrap();
     assert_eq!(begun.replies.len(), 1);
     let mut said = [0; 256];
