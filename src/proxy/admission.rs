@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::select;
 use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep_until};
@@ -85,7 +86,9 @@ impl Gate {
             Ok(admitted)
         };
         let waiting = together(until.company, guarded, waiting);
-        self.waited(&first.peer, waiting).await.map(numbered)
+        // In a box: few have limits, and all others pay nothing for the room that it takes.
+        let waited = self.waited(&first.peer, waiting).boxed();
+        waited.await.map(numbered)
     }
 
     /// A place for a fresh connection, where it needs one.

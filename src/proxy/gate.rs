@@ -132,7 +132,8 @@ impl Gate {
     /// Whether the MTA-STS policy of `next_hop` has changed since mail was decided by it.
     pub(super) async fn policy_has_changed(&self, next_hop: &Destination) -> bool {
         match (self.discover.policies(), next_hop.domain()) {
-            (Some(policies), Some(domain)) => policies.has_changed(domain).await,
+            // In a box, as above.
+            (Some(policies), Some(domain)) => policies.has_changed(domain).boxed().await,
             _ => false,
         }
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use smallvec::{SmallVec, smallvec};
 use tokio::time::{Instant, timeout_at};
@@ -211,7 +212,8 @@ impl Leg {
         match &self.chosen {
             Some(chosen) => {
                 let facts = &decision.facts;
-                gate.present(chosen, plan, facts, envelope, trail).await
+                let presented = gate.present(chosen, plan, facts, envelope, trail);
+                presented.boxed().await
             }
             None => gate.introduce(plan, envelope, until, trail).await,
         }

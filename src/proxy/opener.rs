@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use smallvec::SmallVec;
@@ -269,12 +270,14 @@ impl Gate {
                     Err(Tried::NextHost(Stop::Replied(_, reply))) if reply.code() == 421 => {}
                     begun => return begun,
                 }
-                let place = self.place(&attempt.peer, attempt.port, room).await;
+                let place = self.place(&attempt.peer, attempt.port, room).boxed();
+                let place = place.await;
                 place.map_err(|failure| self.in_vain(attempt, failure, trail))?
             }
         };
-        let ready = self
-            .attempt(attempt, place, trail)
+        // In a box, like all that is not done for every message: a session that waits has no room for it.
+        let ready = self.attempt(attempt, place, trail).boxed();
+        let ready = ready
             .await
             .map_err(|failure| Tried::NextHost(Stop::Host(attempt.requirement.policy, failure)))?;
         self.begin(ready, attempt, envelope, trail).await

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use smallvec::SmallVec;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +109,7 @@ pub(super) type Step = Result<(), Farewell>;
 impl Driver {
     /// Runs the session to its end.
     pub async fn run(mut self) {
-        let farewell = match self.arrive().await {
+        let farewell = match self.arrive().boxed().await {
             Ok(()) => self.converse().await,
             Err(farewell) => farewell,
         };
@@ -161,7 +162,7 @@ impl Driver {
                 Ok(())
             }
             Action::Data => self.data().await,
-            Action::Chunk(chunk) => self.chunk(chunk).await,
+            Action::Chunk(chunk) => self.chunk(chunk).boxed().await,
             Action::SwallowChunk(octets, reply) => {
                 let within = self.gate.settings.timeouts.mta_data;
                 swallow(&mut self.wire, octets, within).await?;
@@ -173,9 +174,9 @@ impl Driver {
                 self.reply(&reply);
                 Ok(())
             }
-            Action::Hello(hello) => self.hello(&hello).await,
-            Action::StartTls(reply) => self.starttls(&reply).await,
-            Action::PassStartTls => self.pass_starttls().await,
+            Action::Hello(hello) => self.hello(&hello).boxed().await,
+            Action::StartTls(reply) => self.starttls(&reply).boxed().await,
+            Action::PassStartTls => self.pass_starttls().boxed().await,
             Action::Quit(reply) | Action::Close(reply) => {
                 self.reply(&reply);
                 Err(Farewell::Said)
