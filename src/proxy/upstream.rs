@@ -156,9 +156,10 @@ impl Ready {
         self.authorized.would_block().is_some()
     }
 
-    /// A requirement is that of one host of one decision.
+    /// Whether the connection is for this message what it was for another one.
     fn is_still(&self, link: &Link) -> bool {
         Arc::ptr_eq(&link.requirement, &self.requirement)
+            && link.host == self.line.dialogue.peer.host
             && link.seal == self.seal()
             && link.tlsa.as_ref() == self.authorized.tlsa()
             && link.would_block.as_ref() == self.authorized.would_block()

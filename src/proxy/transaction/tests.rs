@@ -143,3 +143,33 @@ async fn one_that_owes_a_reply_cannot() {
     assert!(asked.now_or_never().is_none());
     assert!(transaction.into_line().is_none());
 }
+
+#[tokio::test]
+async fn a_connection_is_for_the_next_message_what_that_one_asks_of_it() {
+    let (transaction, _mx) = begun().await;
+    let first = Arc::clone(transaction.link());
+    let mut line = transaction.into_line().unwrap();
+    let same = Arc::clone(&first.requirement);
+    let of_a_rule = Arc::new(Requirement {
+        policy: Policy::Rule,
+        ..Requirement::clone(&same)
+    });
+    let peer = line.dialogue.peer.clone();
+    let by_name = Peer {
+        host: MailHost::Named("mx.test".parse().unwrap()),
+        ..peer.clone()
+    };
+    for (peer, requirement, is_the_first) in [
+        (&peer, &same, true),
+        (&by_name, &same, false),
+        (&by_name, &of_a_rule, false),
+    ] {
+        let authorized = authorize(requirement, line.channel(), peer, UnixTime(0)).unwrap();
+        let mut ready = line.ready(peer, authorized, requirement);
+        let now = ready.link();
+        assert_eq!(Arc::ptr_eq(&now, &first), is_the_first);
+        assert_eq!(now.host, peer.host);
+        assert!(Arc::ptr_eq(&now.requirement, requirement));
+        line = ready.line;
+    }
+}
