@@ -243,10 +243,8 @@ impl ReplyParser {
         }
         self.lines += 1;
         if self.lines == 1 && !more {
-            return Ok(Some(Reply {
-                code,
-                text: Text::Said(harmless(text).collect()),
-            }));
+            let text: Arc<[u8]> = harmless(text).collect();
+            return Ok(Some(Reply::said(code, text)));
         }
         self.text.extend(harmless(text));
         if more {
