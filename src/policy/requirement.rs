@@ -33,6 +33,22 @@ pub struct Requirement {
     pub watch: Option<Watch>,
 }
 
+#[cfg(test)]
+impl Requirement {
+    /// What is asked of a host of which nothing is known, where nobody demands anything.
+    pub(crate) fn opportunistic() -> Self {
+        Self {
+            demand: Demand::Opportunistic,
+            tested: None,
+            policy: Policy::Opportunistic,
+            mode: Mode::Enforce,
+            min_version: TlsVersion::Tls12,
+            server_name: None,
+            watch: None,
+        }
+    }
+}
+
 /// What is asked of a channel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Demand {

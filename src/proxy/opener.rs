@@ -388,8 +388,6 @@ mod tests {
 
     use super::*;
     use crate::name::MailHost;
-    use crate::policy::handshake::TlsVersion;
-    use crate::policy::requirement::{Demand, Mode};
     use crate::policy::verdict::Way;
     use crate::proxy::settings::SmallMessages;
     use std::time::Duration;
@@ -397,15 +395,7 @@ mod tests {
     const WARM: &str = "7.7.7.7:25";
 
     fn candidate(host: &str, preference: u16, addresses: &[&str]) -> Candidate {
-        let requirement = Requirement {
-            demand: Demand::Opportunistic,
-            tested: None,
-            policy: Policy::Opportunistic,
-            mode: Mode::Enforce,
-            min_version: TlsVersion::Tls12,
-            server_name: None,
-            watch: None,
-        };
+        let requirement = Requirement::opportunistic();
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
         Candidate {
             host: MailHost::Named(host.parse().unwrap()),

@@ -8,8 +8,8 @@ use super::*;
 use crate::name::MailHost;
 use crate::net::stream::{Socket, Wire};
 use crate::policy::authorize::{Peer, authorize};
-use crate::policy::handshake::{TlsVersion, WhyPlaintext};
-use crate::policy::requirement::{Demand, Mode, Requirement};
+use crate::policy::handshake::WhyPlaintext;
+use crate::policy::requirement::Requirement;
 use crate::policy::verdict::Policy;
 use crate::proxy::dialogue::Dialogue;
 use crate::proxy::upstream::Greeted;
@@ -64,15 +64,7 @@ async fn begun_with(offers: Capabilities) -> (Transaction, TcpStream) {
         offers,
     };
     let line = greeted.in_the_clear(WhyPlaintext::NotOffered);
-    let requirement = Arc::new(Requirement {
-        demand: Demand::Opportunistic,
-        tested: None,
-        policy: Policy::Opportunistic,
-        mode: Mode::Enforce,
-        min_version: TlsVersion::Tls12,
-        server_name: None,
-        watch: None,
-    });
+    let requirement = Arc::new(Requirement::opportunistic());
     let authorized = authorize(&requirement, line.channel(), &peer, UnixTime(0)).unwrap();
     let Command::Mail(mail) = parse(b"MAIL FROM:<>").unwrap() else {
         panic!("MAIL");
